@@ -1,0 +1,8 @@
+"""What is true about quotas. No Kafka, no Faust, no HTTP.
+
+errors, periods, countries, chips, policy   the words of the trade
+data/     what the rules say, dated and with sources
+rules/    pure: an event and a policy -> what it deserves
+book/     the only room that talks to Redis: one script call posts a run
+replay/   pure folds over events
+"""

@@ -1,0 +1,91 @@
+"""The names of a ledger's keys in Redis. All of one ledger share a hash tag, so one call touches one slot."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of the ledger `ledger`."""
+
+    ledger: str
+
+    def _key(self, name: str) -> str:
+        return f"quota:{{{self.ledger}}}:{name}"
+
+    @property
+    def ids(self) -> str:
+        """Hash: 16-byte digest of an event key -> 16 bytes, content digest (8), kind (1), place (7)."""
+        return self._key("ids")
+
+    @property
+    def balances(self) -> str:
+        """Hash: `account|period` -> the account's record (`ledger/book/account.py`)."""
+        return self._key("balances")
+
+    @property
+    def journal(self) -> str:
+        """Stream: one entry a posted run, `<number>-0`."""
+        return self._key("journal")
+
+    @property
+    def outbox(self) -> str:
+        """List: alerts in JSON that are not on the topic yet, oldest first."""
+        return self._key("outbox")
+
+    @property
+    def meta(self) -> str:
+        """Hash: checkpoints, end offsets, the policy in force, cluster and topic ids, the journal's last number.
+
+        `began_ms` and `told_until_ms` are `streams/deliver_alerts.py`'s: since when this Redis holds the ledger, and
+        how far one before it had come with telling.
+        """
+        return self._key("meta")
+
+    @property
+    def policies(self) -> str:
+        """Hash: SHA-256 -> every document ever adopted, in JSON with its chips and countries."""
+        return self._key("policies")
+
+    @property
+    def relay_lease(self) -> str:
+        """String with a time to live: which worker relays the outbox."""
+        return self._key("relay")
+
+    @property
+    def alerts(self) -> str:
+        """Stream: the alerts as they lie on the topic, `<offset + 1>-0`."""
+        return self._key("alerts")
+
+    @property
+    def alert_ids(self) -> str:
+        """Hash: alert id -> offset of its first record on the topic."""
+        return self._key("alert_ids")
+
+    @property
+    def webhooks(self) -> str:
+        """Hash: webhook id -> the subscription in JSON, its secret encrypted."""
+        return self._key("webhooks")
+
+    @property
+    def jobs(self) -> str:
+        """Hash: job id -> a delivery to be made, in JSON."""
+        return self._key("jobs")
+
+    def due(self, webhook_id: str) -> str:
+        """Sorted set, one a webhook: job id by the millisecond it is due, or comes back from a sender that died."""
+        return self._key(f"due:{webhook_id}")
+
+    @property
+    def sequences(self) -> str:
+        """Hash: webhook id -> number of its last delivery."""
+        return self._key("sequences")
+
+    @property
+    def answered(self) -> str:
+        """Hash: webhook id -> millisecond of its last success."""
+        return self._key("answered")
+
+    @property
+    def deliveries(self) -> str:
+        """Stream: the attempts made, newest kept."""
+        return self._key("deliveries")

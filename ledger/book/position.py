@@ -1,0 +1,90 @@
+"""Where the ledger stands on the log: checkpoints, the log it belongs to, and why a worker gave up."""
+
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from ledger.book.keys import Keys
+from ledger.book.script import asked
+from ledger.errors import PositionLost, WrongCall
+
+NONE = -1
+"""The checkpoint of a partition of which nothing is settled."""
+
+
+class Position:
+    """The position of one ledger. Partitions are named `<topic>:<number>`.
+
+    Every method raises LedgerUnavailable when Redis does not answer.
+    """
+
+    def __init__(self, redis: Redis, ledger: str) -> None:
+        self._redis = redis
+        self._keys = Keys(ledger)
+
+    async def checkpoints(self, partitions: Sequence[str]) -> dict[str, int]:
+        """The last settled offset of each partition, -1 where there is none."""
+        if not partitions:
+            return {}
+        names = [f"checkpoint:{partition}" for partition in partitions]
+        found = await asked(cast("Awaitable[list[bytes | None]]", self._redis.hmget(self._keys.meta, names)))
+        return {
+            partition: NONE if checkpoint is None else int(checkpoint)
+            for partition, checkpoint in zip(partitions, found, strict=True)
+        }
+
+    async def note_ends(self, ends: Mapping[str, int]) -> None:
+        """Leave the end offsets that were seen, by which readers tell how far behind the ledger is."""
+        await self._note({f"end:{partition}": str(end) for partition, end in ends.items()})
+
+    async def check_log(self, identity: Mapping[str, str]) -> None:
+        """Compare the log with the one this ledger was filled from; a new ledger remembers it.
+
+        Args:
+            identity: `cluster_id` and `topic_id:<topic>`, as far as the broker tells them.
+
+        Raises:
+            PositionLost: another cluster, or a topic that was made anew: offsets mean other records now.
+        """
+        for name, seen in sorted(identity.items()):
+            await asked(cast("Awaitable[Any]", self._redis.hsetnx(self._keys.meta, name, seen)))
+            known = await asked(cast("Awaitable[bytes]", self._redis.hget(self._keys.meta, name)))
+            if known.decode() != seen:
+                raise PositionLost(
+                    f"{name} is {seen}, but this ledger was filled from {known.decode()}: its checkpoints mean other "
+                    "records. Point it at its own cluster and topics, or start another ledger (QUOTA_LEDGER)"
+                )
+
+    async def note_stopped(self, worker: str, reason: str) -> None:
+        """Say for the readiness endpoint why a worker stays out of the group."""
+        await self._note({f"stopped:{worker}": reason})
+
+    async def clear_stopped(self, worker: str) -> None:
+        """The worker is back."""
+        await asked(cast("Awaitable[Any]", self._redis.hdel(self._keys.meta, f"stopped:{worker}")))
+
+    async def check_redis(self) -> None:
+        """Refuse a Redis that may forget keys by itself.
+
+        Raises:
+            WrongCall: its eviction policy is not `noeviction`.
+        """
+        memory = await asked(cast("Awaitable[dict[str, Any]]", self._redis.info("memory")))
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            raise WrongCall(f"Redis evicts keys ({policy}): set maxmemory-policy noeviction, or balances vanish")
+
+    async def _note(self, fields: Mapping[str, str]) -> None:
+        if fields:
+            await asked(cast("Awaitable[Any]", self._redis.hset(self._keys.meta, mapping=dict(fields))))
+
+
+def partition_name(topic: str, number: int) -> str:
+    """A partition as the ledger names it."""
+    return f"{topic}:{number}"
+
+
+def partition_names(partitions: Iterable[tuple[str, int]]) -> list[str]:
+    """As `partition_name`, for many."""
+    return [partition_name(topic, number) for topic, number in partitions]

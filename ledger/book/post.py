@@ -1,0 +1,369 @@
+"""A run of judged records -> posted exactly once, with its alerts and its checkpoint.
+
+Everything that Redis already knows is found out by the call that would write: an id that is known, an account that
+would cross a level, a checkpoint that is not where it should be. Then nothing is written, the answer is dealt with
+here, and the call is made again, saying what it was told.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from ledger.book.account import AccountBalance, account_of, field_of
+from ledger.book.ids import POSTED, digest_of_content, digest_of_key, place_of, same_bytes
+from ledger.book.journal import JournalEvent, pack
+from ledger.book.keys import Keys
+from ledger.book.read import read_place
+from ledger.book.script import Script
+from ledger.errors import LedgerClosed, PolicyChanged, PositionLost
+from ledger.policy import Policy
+from ledger.rules.alerts import crossing_alert, notice_alerts, reject_alert
+from ledger.rules.assessment import Assessment
+from ledger.rules.levels import Limits, settle
+from schemas.quota_alert import QuotaAlert
+from schemas.rejected_record import FieldError, RejectedRecord
+from schemas.shipment_event import ShipmentEvent
+
+
+@dataclass(slots=True)
+class Judged:
+    """A record that became an event, and what it deserves.
+
+    Attributes:
+        timestamp_ms: the record's Kafka time.
+        headers: its CloudEvents headers, none unless it came in binary mode.
+    """
+
+    offset: int
+    timestamp_ms: int
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    event: ShipmentEvent
+    assessment: Assessment
+    key_digest: bytes = field(init=False)
+    content_digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key_digest = digest_of_key(self.event.source, self.event.id)
+        self.content_digest = digest_of_content(self.value, self.headers)
+
+
+@dataclass(slots=True)
+class Unfit:
+    """A record that is to be parked."""
+
+    offset: int
+    timestamp_ms: int
+    rejected: RejectedRecord
+
+
+Park = Callable[[Sequence[Unfit]], Awaitable[None]]
+"""Puts records into the rejects and returns when Kafka has them."""
+
+
+class Book:
+    """Posts runs to one ledger.
+
+    Args:
+        redis: a client that answers in bytes.
+        ledger: its name.
+        now: the clock, for the time a posting bears. No rule reads it.
+    """
+
+    def __init__(self, redis: Redis, ledger: str, *, now: Callable[[], datetime]) -> None:
+        self._redis = redis
+        self._keys = Keys(ledger)
+        self._script = Script(redis, Path(__file__).with_name("post_batch.lua"))
+        self._now = now
+
+    async def post(
+        self, partition: str, prev: int, items: Sequence[Judged | Unfit], *, policy: Policy, park: Park
+    ) -> int:
+        """Settle every record of a run, whatever the ledger already knows of it.
+
+        Args:
+            partition: `<topic>:<number>`.
+            prev: the offset that was delivered before the run.
+            items: the run's records in order.
+            policy: the one they were judged under.
+            park: where unfit records go, before the checkpoint passes them.
+
+        Returns:
+            How many alerts were written.
+
+        Raises:
+            PositionLost: the ledger is behind what was delivered: stop.
+            PolicyChanged: judge the records again.
+            LedgerClosed: wait; LedgerUnavailable: wait. Either way the call may be repeated whole.
+        """
+        parked: set[int] = set()
+        alert_count = 0
+        while items := [item for item in items if item.offset > prev]:
+            part = _until_contradiction(items)
+            posting = _Posting(self, partition, prev, part, policy=policy, park=park, parked=parked)
+            prev = await posting.settle()
+            alert_count += posting.alert_count
+        return alert_count
+
+    async def call(self, arguments: Sequence[Any]) -> list[Any]:
+        """One call of the script, which its header describes."""
+        keys = self._keys
+        names = (keys.ids, keys.balances, keys.journal, keys.outbox, keys.meta)
+        answer: list[Any] = await self._script(names, arguments)
+        return answer
+
+    async def content_at(self, place: bytes, event: ShipmentEvent) -> bytes:
+        """What the known event under this event's key says."""
+        found = await read_place(self._redis, self._keys, place)
+        return found.read_event(event.source).content()
+
+    def posted_at(self) -> datetime:
+        """The time a posting bears."""
+        return self._now().astimezone(UTC)
+
+
+class _Posting:
+    """One part of a run on its way: what it was told so far, and the call that says so."""
+
+    def __init__(
+        self,
+        book: Book,
+        partition: str,
+        prev: int,
+        part: Sequence[Judged | Unfit],
+        *,
+        policy: Policy,
+        park: Park,
+        parked: set[int],
+    ) -> None:
+        self._book = book
+        self._partition, self._prev, self._last = partition, prev, part[-1].offset
+        self._policy, self._park, self._parked = policy, park, parked
+        self._by_key: dict[bytes, list[Judged]] = {}
+        for item in part:
+            if isinstance(item, Judged):
+                self._by_key.setdefault(item.key_digest, []).append(item)
+        self._unfit = [item for item in part if isinstance(item, Unfit)]
+        self._told: dict[bytes, bytes] = {}
+        self._conflicts: dict[bytes, list[Unfit]] = {}
+        self._seen: dict[str, str] = {}
+        self._posted_at = book.posted_at()
+        self.alert_count = 0
+
+    async def settle(self) -> int:
+        """Post the part; returns the offset up to which the ledger is settled now."""
+        await self._park_new(self._unfit)
+        while True:
+            status, *told = await self._book.call(self._call())
+            match status:
+                case b"posted":
+                    return self._last
+                case b"behind":
+                    self.alert_count = 0
+                    return int(told[0])
+                case b"known":
+                    await self._learn_ids(told)
+                case b"accounts":
+                    self._seen |= {name.decode(): record.decode() for name, record in _pairs(told)}
+                case b"adopting":
+                    raise LedgerClosed("a policy is being adopted")
+                case b"policy" if told[0]:
+                    raise PolicyChanged(told[0].decode())
+                case _:
+                    checkpoint = told[0].decode() if told and told[0] else "none"
+                    raise PositionLost(
+                        f"{self._partition}: {self._prev} was delivered before this run, but the ledger's checkpoint "
+                        f"is {checkpoint}: Redis went back, or was emptied",
+                        self._partition,
+                    )
+
+    async def _learn_ids(self, told: Sequence[bytes]) -> None:
+        """Known ids: the same content is a duplicate and dropped, another one a conflict and parked."""
+        for key, value in _pairs(told):
+            self._conflicts.pop(key, None)
+            if not value:
+                self._told.pop(key, None)
+                continue
+            self._told[key] = value
+            first, *_ = same = self._by_key[key]
+            if same_bytes(value, first.content_digest):
+                continue
+            if await self._book.content_at(place_of(value), first.event) != first.event.content():
+                self._conflicts[key] = [Unfit(item.offset, item.timestamp_ms, _conflict(item.event)) for item in same]
+        await self._park_new(self._contradicting())
+
+    def _contradicting(self) -> list[Unfit]:
+        return [item for same in self._conflicts.values() for item in same]
+
+    async def _park_new(self, unfit: Sequence[Unfit]) -> None:
+        if waiting := [item for item in unfit if item.offset not in self._parked]:
+            await self._park(waiting)
+            self._parked |= {item.offset for item in waiting}
+
+    def _call(self) -> list[Any]:
+        fresh = [first for key, (first, *_) in self._by_key.items() if key not in self._told]
+        rows, events = self._sum_up(fresh)
+        alerts = self._reject_alerts() + self._notices(fresh)
+        accounts = [row.argument(self._posted_at, self._seen.get(name)) for name, row in rows.items()]
+        for name, row in rows.items():
+            if name in self._seen:
+                record, crossed = self._walk(name, row, fresh)
+                accounts[row.number][-1] = record
+                alerts += crossed
+        alerts.sort(key=lambda told: told[0])
+        self.alert_count = len(alerts)
+        chunks = pack(events)
+        return [
+            self._partition,
+            self._prev,
+            self._last,
+            self._policy.sha256,
+            self._posted_at.isoformat(),
+            b"".join(
+                item.key_digest + item.content_digest + POSTED + number.to_bytes(2, "big")
+                for number, item in enumerate(fresh)
+            ),
+            b"".join(key + value for key, value in self._told.items()),
+            json.dumps(accounts),
+            "0",
+            len(chunks),
+            *chunks,
+            *(f"{timestamp_ms} {alert.model_dump_json()}" for _, timestamp_ms, alert in alerts),
+        ]
+
+    def _sum_up(self, fresh: Sequence[Judged]) -> "tuple[dict[str, _Row], list[JournalEvent]]":
+        """What each account is to be changed by, and the events as the journal keeps them."""
+        rows: dict[str, _Row] = {}
+        events = []
+        for item in fresh:
+            charges = []
+            for charge in item.assessment.charges:
+                name = field_of(charge.account, charge.period)
+                row = rows.get(name) or rows.setdefault(name, _Row(name, len(rows)))
+                row.add(charge.tpp)
+                charges.append((row.number, charge.tpp))
+            if item.assessment.held and (name := _held_account(item, self._policy)):
+                row = rows.get(name) or rows.setdefault(name, _Row(name, len(rows)))
+                row.held += len(item.assessment.held)
+            events.append(JournalEvent(item.offset, tuple(charges), item.value, item.headers))
+        return rows, events
+
+    def _walk(self, name: str, row: "_Row", fresh: Sequence[Judged]) -> "tuple[str, list[_Told]]":
+        """An account that crosses a level, event by event: the record to write and what is to be told."""
+        record = self._seen[name]
+        account, _, period = name.rpartition("|")
+        balance = account_of(name, record.encode()) if record else AccountBalance(account, period)
+        limits = Limits(self._policy.account_cap(account, period), self._policy.levels)
+        alerts: list[_Told] = []
+        posted, marks = balance.posted_tpp, balance.marks
+        for item in fresh:
+            for charge in item.assessment.charges:
+                if (charge.account, charge.period) == (account, period):
+                    posted += charge.tpp
+                    marks, crossings = settle(marks, limits, posted, self._posted_at)
+                    alerts += [
+                        (
+                            item.offset,
+                            item.timestamp_ms,
+                            crossing_alert(
+                                c,
+                                charge,
+                                item.event,
+                                assessment=item.assessment,
+                                policy=self._policy,
+                                recorded_at=self._posted_at,
+                            ),
+                        )
+                        for c in crossings
+                    ]
+        assert posted == balance.posted_tpp + row.posted
+        after = replace(
+            balance,
+            posted_tpp=posted,
+            held_lines=balance.held_lines + row.held,
+            last_posted_at=self._posted_at if row.touched else balance.last_posted_at,
+            marks=marks,
+        )
+        return after.limited_by(limits).to_record().decode(), alerts
+
+    def _notices(self, fresh: Sequence[Judged]) -> "list[_Told]":
+        return [
+            (item.offset, item.timestamp_ms, alert)
+            for item in fresh
+            if item.assessment.notices
+            for alert in notice_alerts(item.event, item.assessment, self._policy, self._posted_at)
+        ]
+
+    def _reject_alerts(self) -> "list[_Told]":
+        topic, _, number = self._partition.rpartition(":")
+        return [
+            (
+                item.offset,
+                item.timestamp_ms,
+                reject_alert(
+                    item.rejected,
+                    place=f"{topic}/{number}/{item.offset}",
+                    occurred_at=datetime.fromtimestamp(item.timestamp_ms / 1000, UTC),
+                    recorded_at=self._posted_at,
+                    policy=self._policy,
+                ),
+            )
+            for item in (*self._unfit, *self._contradicting())
+        ]
+
+
+_Told = tuple[int, int, QuotaAlert]
+"""Offset and Kafka time (ms) of the record that gave rise to an alert, and the alert."""
+
+
+@dataclass(slots=True)
+class _Row:
+    """One account's changes in a call: TPP in all, and how low and high the use goes on the way."""
+
+    name: str
+    number: int
+    posted: int = 0
+    held: int = 0
+    lowest: int = 0
+    highest: int = 0
+    touched: bool = False
+
+    def add(self, tpp: int) -> None:
+        self.touched = True
+        self.posted += tpp
+        self.lowest = min(self.lowest, self.posted)
+        self.highest = max(self.highest, self.posted)
+
+    def argument(self, posted_at: datetime, expected: str | None) -> list[Any]:
+        latest = posted_at.isoformat() if self.touched else ""
+        return [self.name, self.posted, 0, self.held, self.lowest, self.highest, latest, expected, None]
+
+
+def _until_contradiction(items: Sequence[Judged | Unfit]) -> Sequence[Judged | Unfit]:
+    """The items up to the first that contradicts an earlier one: that one is judged when the earlier is posted."""
+    first: dict[bytes, Judged] = {}
+    for number, item in enumerate(items):
+        if isinstance(item, Judged):
+            earlier = first.setdefault(item.key_digest, item)
+            if earlier.content_digest != item.content_digest and earlier.event.content() != item.event.content():
+                return items[:number]
+    return items
+
+
+def _held_account(item: Judged, policy: Policy) -> str | None:
+    period = policy.period_of(item.event.shipped_at.date())
+    return field_of(f"country:{item.event.data['destination']}", period) if period else None
+
+
+def _conflict(event: ShipmentEvent) -> RejectedRecord:
+    advice = "an event with this source and id is known with another content; give the new one an id of its own"
+    return RejectedRecord([FieldError("conflict", "id", f"{event.key}: {advice}")], event.key)
+
+
+def _pairs(flat: Sequence[bytes]) -> "zip[tuple[bytes, bytes]]":
+    return zip(flat[::2], flat[1::2], strict=True)

@@ -1,0 +1,166 @@
+"""Balances, decisions and freshness, for everybody who asks. Writes nothing."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from ledger.book.account import AccountBalance, account_of, field_of
+from ledger.book.ids import digest_of_key, place_of
+from ledger.book.journal import CHUNK, JournalEvent, unpack
+from ledger.book.keys import Keys
+from ledger.book.script import asked
+from ledger.errors import LedgerError
+from ledger.policy import Policy, policy_from_document
+from ledger.rules.assess import assess
+from ledger.rules.describe import describe
+from schemas.cloudevents import read_event
+from schemas.decision import Decision
+from schemas.quota_alert import QuotaAlert
+from schemas.quota_status import Freshness
+from schemas.shipment_event import ShipmentEvent
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEvent:
+    """An event in the journal, with the entry it was posted in."""
+
+    entry: dict[bytes, bytes]
+    events_before: list[JournalEvent]
+    kept: JournalEvent
+
+    def read_event(self, source: str) -> ShipmentEvent:
+        """The event itself; `source` is its own, which a bare event does not carry."""
+        return read_event(self.kept.value, self.kept.headers, default_source=source)
+
+
+async def read_place(redis: Redis, keys: Keys, place: bytes) -> FoundEvent:
+    """Find the event that lies at a place (7 bytes: the entry's number, the index in it).
+
+    Raises:
+        LedgerUnavailable: Redis does not answer.
+        LedgerError: the journal has no such entry, though an id points there.
+    """
+    number, index = int.from_bytes(place[:5], "big"), int.from_bytes(place[5:], "big")
+    name = f"{number}-0"
+    found = await asked(cast("Awaitable[Any]", redis.xrange(keys.journal, name, name)))
+    if not found:
+        raise LedgerError(f"the journal has no entry {name}, though an id points there: run verify")
+    entry: dict[bytes, bytes] = found[0][1]
+    chunk, within = divmod(index, CHUNK)
+    before: list[JournalEvent] = []
+    for earlier in range(chunk):
+        before += unpack(entry[b"chunk%d" % (earlier + 1)])
+    last = list(unpack(entry[b"chunk%d" % (chunk + 1)]))
+    return FoundEvent(entry, before + last[:within], last[within])
+
+
+class Reader:
+    """Reads one ledger.
+
+    Args:
+        redis: a client that answers in bytes.
+        ledger: its name.
+        now: the clock, by which a lag is told in seconds.
+
+    Every method raises LedgerUnavailable when Redis does not answer: an absent answer is never a zero.
+    """
+
+    def __init__(self, redis: Redis, ledger: str, *, now: Callable[[], datetime]) -> None:
+        self._redis = redis
+        self._keys = Keys(ledger)
+        self._now = now
+        self._policies: dict[str, Policy] = {}
+
+    async def ping(self) -> None:
+        """Ask whether Redis answers."""
+        await asked(cast("Awaitable[Any]", self._redis.ping()))
+
+    async def policy(self) -> Policy | None:
+        """The policy in force; None before the first worker adopted one."""
+        sha256 = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.meta, "policy")))
+        return await self._policy_by(sha256.decode()) if sha256 else None
+
+    async def _policy_by(self, sha256: str) -> Policy:
+        if sha256 not in self._policies:
+            document = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.policies, sha256)))
+            if document is None:
+                raise LedgerError(f"policy {sha256} rules but its document is missing: restart a worker")
+            self._policies[sha256] = await asyncio.to_thread(policy_from_document, json.loads(document))
+        return self._policies[sha256]
+
+    async def balances(self, period: str) -> dict[str, AccountBalance]:
+        """Every account that was ever touched in a period, by its name."""
+        records = await asked(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self._keys.balances)))
+        found = (account_of(name, record) for name, record in records.items())
+        return {balance.account: balance for balance in found if balance.period == period}
+
+    async def balance(self, account: str, period: str) -> AccountBalance | None:
+        """One account in one period; None if nothing ever touched it."""
+        name = field_of(account, period)
+        record = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.balances, name)))
+        return account_of(name, record) if record is not None else None
+
+    async def freshness(self) -> Freshness:
+        """How far the ledger has read, by the end offsets that the workers saw last."""
+        meta = await asked(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self._keys.meta)))
+        posted_at = meta.get(b"posted_at")
+        applied_at = datetime.fromisoformat(posted_at.decode()) if posted_at else None
+        ends = {name[4:]: int(end) for name, end in meta.items() if name.startswith(b"end:")}
+        lag = sum(max(0, end - int(meta.get(b"checkpoint:" + name, -1)) - 1) for name, end in ends.items())
+        lag_s = None
+        if ends:
+            lag_s = 0.0 if lag == 0 or applied_at is None else max(0.0, (self._now() - applied_at).total_seconds())
+        return Freshness(applied_at=applied_at, lag_records=lag if ends else None, lag_s=lag_s)
+
+    async def stopped_workers(self) -> list[str]:
+        """Why a worker stays out of the group, for every partition it gave up at its present checkpoint."""
+        meta = await asked(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self._keys.meta)))
+        return [reason.decode() for name, reason in sorted(meta.items()) if name.startswith(b"stopped:")]
+
+    async def decision(self, source: str, event_id: str) -> Decision | None:
+        """What became of an event; None if it was not seen (yet).
+
+        Args:
+            source: the event's source.
+            event_id: its id under that source.
+        """
+        digest = digest_of_key(source, event_id)
+        value = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.ids, cast("str", digest))))
+        if value is None:
+            return None
+        found = await read_place(self._redis, self._keys, place_of(value))
+        event = found.read_event(source)
+        policy = await self._policy_by(found.entry[b"policy"].decode())
+        assessment = assess(event, policy)
+        alerts = [
+            QuotaAlert.model_validate_json(line.split(b" ", 1)[1])
+            for line in found.entry.get(b"alerts", b"").splitlines()
+        ]
+        return describe(
+            event,
+            assessment,
+            policy,
+            outcome="held" if assessment.held else "noted" if assessment.noted else "applied",
+            balances=_balances_before(found),
+            alerts=[alert for alert in alerts if alert.event_key == event.key],
+            recorded_at=datetime.fromisoformat(found.entry[b"posted_at"].decode()).astimezone(UTC),
+        )
+
+
+def _balances_before(found: FoundEvent) -> dict[tuple[str, str], int]:
+    """Account and period -> the use in TPP just before this event, from the entry's start and the events between."""
+    accounts: list[list[str]] = json.loads(found.entry[b"before"])
+    used = [int(posted) for _, posted, _ in accounts]
+    for earlier in found.events_before:
+        for number, tpp in earlier.charges:
+            used[number] += tpp
+    before = {}
+    for (name, _, _), tpp in zip(accounts, used, strict=True):
+        account, _, period = name.rpartition("|")
+        before[account, period] = tpp
+    return before

@@ -1,0 +1,65 @@
+"""How much of a country's quota is used, and how fresh that answer is."""
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from schemas.decision import Regime, Status, Tier
+
+
+class Freshness(BaseModel):
+    """How far the ledger has read: every answer about balances carries it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    applied_at: AwareDatetime | None = Field(
+        description="when the last run of records was posted; null before the first"
+    )
+    lag_records: int | None = Field(description="records on the topic that are not settled yet, as last seen")
+    lag_s: float | None = Field(description="0 with no lag, else the seconds since the last posting")
+
+
+class LevelCrossed(BaseModel):
+    """One alert level and when it was last crossed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    level: int
+    crossed_at: AwareDatetime | None
+
+
+class QuotaStatus(BaseModel):
+    """One country's account in one period. Amounts are integers of TPP; null where none applies."""
+
+    model_config = ConfigDict(frozen=True)
+
+    country: str
+    name: str
+    tier: Tier
+    period: str
+    cap_tpp: int | None
+    posted_tpp: int
+    reserved_tpp: int
+    available_tpp: int | None
+    used_ratio: float | None
+    h100_equivalents: float
+    status: Status
+    thresholds: list[LevelCrossed]
+    held_lines: int
+    last_posted_at: AwareDatetime | None
+    period_end: AwareDatetime | None
+    forecast: dict[str, Any] | None = None
+    regime: Regime | None
+    policy_id: str
+    policy_sha256: str
+    freshness: Freshness
+
+
+class QuotaList(BaseModel):
+    """Every country's balance in one period."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[QuotaStatus]
+    next: None = None
+    freshness: Freshness

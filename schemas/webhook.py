@@ -1,0 +1,73 @@
+"""A webhook: the subscription as it is asked for and as it is shown, and one attempt to deliver an alert to it."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from schemas.decision import Tier
+from schemas.quota_alert import AlertKind, Severity
+
+WebhookFormat = Literal["standard"]
+WebhookState = Literal["active", "paused", "disabled", "exhausted"]
+DeliveryOutcome = Literal["delivered", "failed", "gone", "exhausted"]
+
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+Filter = Field(default=None, min_length=1, max_length=300)
+
+
+class Subscription(BaseModel):
+    """Which alerts go where. A filter that is absent lets everything through."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: Annotated[str, Field(min_length=1, max_length=2048, description="https, or http to a network that is allowed")]
+    kinds: list[AlertKind] | None = Filter
+    countries: list[Country] | None = Filter
+    tiers: list[Tier] | None = Filter
+    severity_min: Severity | None = None
+    sources: list[Annotated[str, Field(min_length=1, max_length=2048)]] | None = Filter
+    format: WebhookFormat = "standard"
+    description: Annotated[str, Field(max_length=1000)] = ""
+
+
+class WebhookRequest(Subscription):
+    """The body of `POST /v1/webhooks`. A misspelt field is refused: an unread filter lets too much out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: Literal["active", "paused"] = "active"
+
+
+class Webhook(Subscription):
+    """A subscription as the API shows it; its secret is never among it."""
+
+    id: str
+    state: WebhookState = Field(
+        description="disabled: its receiver answered 410; exhausted: it took no delivery for days"
+    )
+    created_at: AwareDatetime
+
+
+class WebhookCreated(Webhook):
+    """The answer to creating a subscription: the one time that its secret is told."""
+
+    secret: str = Field(description="`whsec_` and base64: what the receiver verifies signatures with")
+
+
+class Delivery(BaseModel):
+    """One attempt to deliver one alert to one webhook."""
+
+    model_config = ConfigDict(frozen=True)
+
+    delivery_id: str = Field(description="the same for every attempt of one alert at one webhook")
+    webhook_id: str
+    alert_id: str
+    sequence: int = Field(description="the header quota-sequence")
+    attempt: int = Field(description="from 1")
+    at: AwareDatetime
+    outcome: DeliveryOutcome
+    status: int | None = Field(description="of HTTP; null when there was no answer")
+    latency_ms: int
+    answer: str = Field(description="the first bytes of the receiver's answer, as text")
+    error: str | None = Field(description="why there was no answer")
+    next_at: AwareDatetime | None = Field(description="when the next attempt is due; null when there is none")

@@ -1,0 +1,103 @@
+"""The agent that debits: a run of raw records -> events -> what they deserve -> posted, or parked with a reason.
+
+Only moves data: reading is `schemas`, judging is `ledger/rules`, posting is `ledger/book`.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from ledger.book.position import partition_name
+from ledger.book.post import Book, Judged, Unfit
+from ledger.errors import PolicyChanged
+from ledger.policy import Policy
+from ledger.rules.assess import assess
+from schemas.cloudevents import read_event
+from schemas.rejected_record import FieldError, RejectedRecord
+from streams.kafka.producer import Outgoing
+from streams.kafka.run import Record, Run
+
+_TRACEBACK_MAX = 2000
+_DETAIL_MAX = 4000
+
+
+class Rules(Protocol):
+    """Which policy rules now."""
+
+    async def policy(self) -> Policy:
+        """The policy in force, read again after it changed."""
+
+
+def debit_shipments(
+    book: Book,
+    rules: Rules,
+    *,
+    send_rejects: Callable[[Sequence[Outgoing]], None],
+    on_alerts: Callable[[], None],
+) -> Callable[[Run], Awaitable[None]]:
+    """The agent's work on one run.
+
+    Args:
+        book: where runs are posted.
+        rules: the policy they are judged under.
+        send_rejects: writes to the topic of rejects and returns when Kafka has acknowledged all; run in a thread.
+        on_alerts: told when alerts were written, so that the relay need not wait.
+    """
+
+    async def debit(run: Run) -> None:
+        async def park(unfit: Sequence[Unfit]) -> None:
+            by_offset = {record.offset: record for record in run.records}
+            await asyncio.to_thread(send_rejects, [_reject(run, by_offset[item.offset], item) for item in unfit])
+
+        partition = partition_name(run.topic, run.partition)
+        while True:
+            policy = await rules.policy()
+            try:
+                alert_count = await book.post(partition, run.prev, judge(run, policy), policy=policy, park=park)
+            except PolicyChanged:
+                continue
+            if alert_count:
+                on_alerts()
+            return
+
+    return debit
+
+
+def judge(run: Run, policy: Policy) -> list[Judged | Unfit]:
+    """Read and assess every record of a run; one that cannot be an event is unfit and stops nothing."""
+    source = f"/kafka/{run.topic}"
+    return [_judge_one(record, source, policy) for record in run.records]
+
+
+def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
+    try:
+        recorded_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        event = read_event(record.value, record.headers, default_source=source, recorded_at=recorded_at)
+        assessment = assess(event, policy)
+    except RejectedRecord as rejected:
+        return Unfit(record.offset, record.timestamp, rejected)
+    except Exception:  # noqa: BLE001  a fault of ours in pure code: the record waits in the rejects, the others go on
+        advice = (
+            f"a fault in the ledger, replay the record once it is mended: {traceback.format_exc()[-_TRACEBACK_MAX:]}"
+        )
+        return Unfit(record.offset, record.timestamp, RejectedRecord([FieldError("internal_error", "", advice)]))
+    headers = tuple((name, value) for name, value in record.headers if name.startswith("ce_")) if record.headers else ()
+    return Judged(record.offset, record.timestamp, record.value or b"", headers, event, assessment)
+
+
+def _reject(run: Run, record: Record, unfit: Unfit) -> Outgoing:
+    """The original as it came, with the reason beside it."""
+    rejected = unfit.rejected
+    told = {
+        "quota-reason": rejected.reason,
+        "quota-detail": rejected.detail[:_DETAIL_MAX],
+        "quota-topic": run.topic,
+        "quota-partition": str(run.partition),
+        "quota-offset": str(record.offset),
+    }
+    if rejected.event_key is not None:
+        told["quota-event-key"] = rejected.event_key
+    headers = [*(record.headers or ()), *((name, text.encode("utf-8", "replace")) for name, text in told.items())]
+    return record.key, record.value, headers

@@ -1,0 +1,117 @@
+"""Every knob, read once by the command that starts. A misspelt `QUOTA_` variable stops the start.
+
+Nothing else reads the environment. Tests pass a dict to `Settings.model_validate`.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from ledger.errors import WrongCall
+
+PREFIX = "QUOTA_"
+_KUBERNETES = re.compile(r"^QUOTA_LEDGER_(SERVICE_|PORT)")
+"""What Kubernetes puts beside a service named quota-ledger: none of ours, so passed over."""
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Settings(BaseModel):
+    """The settings of one process. Names, defaults and meanings are the README's table of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    ledger: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "main"
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    policy: str = "annual-50k"
+    chips: Path | None = None
+    auth: Literal["off", "required"] = "required"
+    secret_key: SecretStr | None = None
+    webhook_allow: str = ""
+    topic_shipments: str = "shipments"
+    topic_rejected: str = "shipments.rejected"
+    topic_alerts: str = "alerts"
+    topic_settings: str = "quota.settings"
+    kafka_api_version: Annotated[str, Field(pattern=r"^(\d+\.\d+)?$")] = ""
+    kafka_session_s: Annotated[float, Field(ge=1, le=300)] = 10.0
+    state_dir: Path = Path("~/.local/state/quota-ledger")
+
+    @field_validator("state_dir")
+    @classmethod
+    def _home(cls, folder: Path) -> Path:
+        return folder.expanduser()
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the endpoint can be reached from this machine only."""
+        return self.http_host in _LOOPBACK
+
+    @property
+    def api_version(self) -> tuple[int, ...] | None:
+        """What kafka-python is told of the broker; None lets it find out."""
+        return tuple(map(int, self.kafka_api_version.split("."))) if self.kafka_api_version else None
+
+
+def load_settings(environment: dict[str, str] | None = None, **defaults: Any) -> Settings:
+    """Read settings from the environment, over the file that `QUOTA_CONFIG` names, over `defaults`.
+
+    Args:
+        environment: variables by name; the process's own if None.
+        defaults: settings by their short names that hold where nothing else is said.
+
+    Raises:
+        WrongCall: a name nobody knows, a value of the wrong kind, or a file that cannot be read.
+    """
+    environment = dict(os.environ) if environment is None else environment
+    given: dict[str, Any] = dict(defaults)
+    if config := environment.get("QUOTA_CONFIG"):
+        given |= _from_file(Path(config))
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX) or variable == "QUOTA_CONFIG" or _KUBERNETES.match(variable):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        _check_name(name, variable)
+        given[name] = value
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as failure:
+        wrong = failure.errors(include_url=False, include_input=False)[0]
+        name = str(wrong["loc"][0])
+        raise WrongCall(f"{PREFIX}{name.upper()}: {wrong['msg']}") from None
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make another process read these settings."""
+    told = {}
+    for name, value in settings:
+        if value is not None:
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            told[f"{PREFIX}{name.upper()}"] = str(plain)
+    return told
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        given = tomllib.loads(path.read_text())
+    except OSError as failure:
+        raise WrongCall(f"QUOTA_CONFIG: {path} cannot be read: {failure.strerror}") from None
+    except tomllib.TOMLDecodeError as failure:
+        raise WrongCall(f"QUOTA_CONFIG: {path} is not TOML: {failure}") from None
+    for name in given:
+        _check_name(name, f"{name} in {path}")
+    return given
+
+
+def _check_name(name: str, shown: str) -> None:
+    if name not in Settings.model_fields:
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+        raise WrongCall(f"{shown} is no setting of quota-ledger{hint}")
