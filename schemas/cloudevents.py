@@ -168,7 +168,7 @@ def _check_time(data: Any, time: Any, recorded_at: datetime | None, prefix: str,
 
 
 def _is_weights(line: Line) -> bool:
-    return (line.get("eccn") or "").strip().upper().startswith("4E091")
+    return str(line.get("eccn") or "").strip().upper().startswith("4E091")
 
 
 def _binary_envelope(named: dict[str, bytes | None]) -> dict[str, Any]:
@@ -242,7 +242,12 @@ def _also_missing(raw: dict[str, Any], named: set[str]) -> list[FieldError]:
     kind = raw.get("type", None if structured else "shipment.shipped")
     lines = data.get("lines") if isinstance(data, dict) else None
     readable = isinstance(data, dict) and (lines is None or isinstance(lines, list))
-    if kind not in _types or not readable or not all(isinstance(line, dict) for line in lines or ()):
+    if (
+        not isinstance(kind, str)
+        or kind not in _types
+        or not readable
+        or not all(isinstance(line, dict) for line in lines or ())
+    ):
         return []
     missing: list[FieldError] = []
     _check_needed_fields(kind, raw.get("time"), data, "data." if structured else "", missing)

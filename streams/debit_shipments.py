@@ -100,4 +100,5 @@ def _reject(run: Run, record: Record, unfit: Unfit) -> Outgoing:
     if rejected.event_key is not None:
         told["quota-event-key"] = rejected.event_key
     headers = [*(record.headers or ()), *((name, text.encode("utf-8", "replace")) for name, text in told.items())]
-    return record.key, record.value, headers
+    value = b"" if record.key is None and record.value is None else record.value  # a producer writes one of the two
+    return record.key, value, headers

@@ -47,7 +47,7 @@ class Told:
         """Whether the alert was told then, and more than a day ago: it is not delivered again."""
         if self.began_ms is None or self.until_ms is None:
             return False
-        return _shipment_time_ms(record) < min(self.began_ms - DAY_MS, self.until_ms)
+        return _shipment_time_ms(record) <= min(self.began_ms - DAY_MS, self.until_ms)
 
 
 def deliver_alerts(jobs: Jobs) -> Callable[[Run], Awaitable[None]]:

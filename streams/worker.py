@@ -81,6 +81,7 @@ async def _open_ledger(settings: Settings) -> None:
         await position.check_redis()
         await _stay_out_if_stuck(settings, position)
         policy = await policy_in_force(settings, KeptSettings(redis, settings.ledger), producer)
+        await Jobs(redis, settings.ledger).begin()
         log.info("ledger %s under policy %s (%s)", settings.ledger, policy.id, policy.sha256)
     finally:
         producer.close()

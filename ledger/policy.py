@@ -1,0 +1,391 @@
+"""The policy: which tier, cap and period a country has on a day, and what is watched for.
+
+A policy is one JSON document: what its TOML file says, with the tables of countries, chips and sources. Its SHA-256
+names it. What follows from it for an event is `rules/assess.py`.
+"""
+
+import csv
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from ledger.chips import CLASS_SOURCE, own_on_top, read_chips
+from ledger.countries import read_countries
+from ledger.errors import WrongCall
+from ledger.periods import CalendarYears
+from schemas.decision import Regime, Tier
+from schemas.shipment_event import TPP_MAX
+
+DATA = Path(__file__).parent / "data"
+"""The package's own data files."""
+
+_OWN_COLUMNS = ("vendor", "model", "tpp")
+"""The columns that a user's chip table cannot do without."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Dated(_Section):
+    """What holds from a first to a last day; without one, since ever or for ever."""
+
+    valid_from: date = date.min
+    valid_to: date = date.max
+
+    def holds(self, day: date) -> bool:
+        return self.valid_from <= day <= self.valid_to
+
+
+class _RegimeEntry(_Dated):
+    id: str
+    status: Literal["announced", "in_force", "not_enforced", "repealed"]
+    source: str
+
+
+class _TierEntry(_Dated):
+    countries: Annotated[list[str], Field(min_length=1)]
+    tier: Tier
+    reason: str
+    source: str
+
+
+class _CapEntry(_Dated):
+    countries: Annotated[list[str], Field(min_length=1)] | None = None
+    tpp: Annotated[int, Field(ge=0, le=TPP_MAX)]
+    source: str
+
+
+class _Tier3Detection(_Section):
+    source: str
+
+
+class _HeadquartersDetection(_Dated):
+    source: str
+
+
+class _AscendBasis(_Dated):
+    basis: Literal["violation", "risk"]
+    source: str
+
+
+class _AscendDetection(_Section):
+    class_310: bool
+    source: str
+    basis: list[_AscendBasis]
+
+
+class Detection(_Section):
+    """What is watched for; a section left out is switched off."""
+
+    tier3: _Tier3Detection | None = None
+    headquarters: _HeadquartersDetection | None = None
+    ascend: _AscendDetection | None = None
+
+
+class _PolicyText(_Section):
+    """What a policy's TOML file says."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+    title: str
+    period: Literal["calendar-year"]
+    levels: Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(min_length=1)]
+    regimes: list[_RegimeEntry] = []
+    tiers: list[_TierEntry] = []
+    caps: list[_CapEntry] = []
+    detection: Detection
+
+    @field_validator("levels")
+    @classmethod
+    def _rising(cls, levels: list[int]) -> list[int]:
+        if levels != sorted(set(levels)):
+            raise ValueError("write each level once, the lowest first")
+        return levels
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a policy says of one country on one day.
+
+    Attributes:
+        account: the country's account, such as `country:IN`.
+        period: the period that the day counts in; None outside all.
+        cap_tpp: of the whole period; None without a cap, 0 in Tier 3.
+        reason: why this tier, half a sentence.
+        rules: (rule, source) of tier and cap.
+    """
+
+    country: str
+    name: str
+    account: str
+    period: str | None
+    tier: Tier
+    reason: str
+    source: str
+    cap_tpp: int | None
+    rules: tuple[tuple[str, str], ...]
+
+
+class Policy:
+    """One policy, ready to be asked. Make it with `load_policy` or `policy_from_document`.
+
+    Attributes:
+        sha256: of everything that was loaded, in hex.
+        levels: percent of the cap at which alerts are due, rising.
+        booking_rule: (rule, source) of which items are booked.
+    """
+
+    def __init__(self, document: dict[str, Any], *, file: str = "policy") -> None:
+        self._document = document
+        self._text = _read_text(document["policy"], file)
+        self._citations = {row["key"]: row["short"] for row in document["sources"]}
+        self.id: str = self._text.id
+        self.title: str = self._text.title
+        self.sha256 = hashlib.sha256(_canonical(document)).hexdigest()
+        self.levels: tuple[int, ...] = tuple(self._text.levels)
+        self.catalogue = read_chips(document["chips"])
+        self.countries = read_countries(document["countries"])
+        self.detection = self._text.detection
+        self._periods = CalendarYears()
+        self._check_names(file)
+        self.booking_rule = (
+            "items of 3A090.a and 4A090.a, or of undetermined class, are booked",
+            self.cite(CLASS_SOURCE),
+        )
+        self.standing = lru_cache(maxsize=16384)(self._standing)
+        self.account_cap = lru_cache(maxsize=4096)(self._account_cap)
+
+    def _standing(self, country: str, day: date) -> Standing:
+        """Everything the policy says of a country on a day. Remembered, for every event asks."""
+        tier, reason, source = self.tier_on(country, day)
+        name = self.countries[country].name
+        cap = self._cap_entry(country, day)
+        cap_tpp = {1: None, 2: cap.tpp if cap else None, 3: 0}[tier]
+        rules = [(f"{name} is in Tier {tier}: {reason}", source)]
+        if tier == 2 and cap:  # noqa: PLR2004  a tier's number is its name
+            rules.append((f"a Tier-2 country may use {cap.tpp:,} TPP in a calendar year", self.cite(cap.source)))
+        return Standing(
+            country=country,
+            name=name,
+            account=f"country:{country}",
+            period=self.period_of(day),
+            tier=tier,
+            reason=reason,
+            source=source,
+            cap_tpp=cap_tpp,
+            rules=tuple(rules),
+        )
+
+    def tier_on(self, country: str, day: date) -> tuple[Tier, str, str]:
+        """The tier of a country on a day, why, and the source of that.
+
+        Raises:
+            WrongCall: there is no such country.
+        """
+        if country not in self.countries:
+            raise WrongCall(self.countries.advice(country))
+        entry = _last_that_fits(self._text.tiers, country, day)
+        if entry is not None:
+            return entry.tier, entry.reason, self.cite(entry.source)
+        row = self.countries[country]
+        return row.tier, row.basis, self.cite(row.source)
+
+    def cap_on(self, country: str, day: date) -> int | None:
+        """The cap in TPP that a country has on a day: None without one (Tier 1), 0 in Tier 3."""
+        return self.standing(country, day).cap_tpp
+
+    def _account_cap(self, account: str, period: str) -> int | None:
+        """The cap by which an account's alert levels are measured: that of the period's last day.
+
+        None where none applies: Tier 1, Tier 3, or an account of another kind.
+        """
+        kind, _, country = account.partition(":")
+        if kind != "country" or country not in self.countries:
+            return None
+        standing = self.standing(country, self.period_days(period)[1])
+        return standing.cap_tpp if standing.tier == 2 else None  # noqa: PLR2004
+
+    def period_of(self, day: date) -> str | None:
+        """The period that a day counts in; None outside all."""
+        return self._periods.of(day)
+
+    def period_days(self, period: str) -> tuple[date, date]:
+        """The first and the last day of a period.
+
+        Raises:
+            WrongCall: the text names no period of this policy.
+        """
+        return self._periods.days(period)
+
+    def regime_on(self, day: date) -> Regime | None:
+        """The rule that governs on a day, and whether it is enforced; None before the first."""
+        fitting = [entry for entry in self._text.regimes if entry.holds(day)]
+        if not fitting:
+            return None
+        entry = fitting[-1]
+        since = None if entry.valid_from == date.min else entry.valid_from.isoformat()
+        return Regime(id=entry.id, status=entry.status, since=since, source=self.cite(entry.source))
+
+    def cite(self, source: str) -> str:
+        """A source as it is shown: `S1 §742.6` -> `90 FR 4544 §742.6 [S1]`."""
+        key, place = _key_and_place(source)
+        return f"{self._citations[key]}{place} [{key}]"
+
+    def document(self) -> dict[str, Any]:
+        """Everything that was loaded, ready for JSON. `sha256` is that of its canonical JSON."""
+        return self._document
+
+    def _cap_entry(self, country: str, day: date) -> _CapEntry | None:
+        return _last_that_fits(self._text.caps, country, day)
+
+    def _check_names(self, file: str) -> None:
+        """Every country and source that the policy names must be in its table."""
+        text = self._text
+        for name in ("tiers", "caps"):
+            for number, entry in enumerate(getattr(text, name)):
+                for country in entry.countries or ():
+                    if country not in self.countries:
+                        raise WrongCall(f"{file}: {name}.{number}.countries: {self.countries.advice(country)}")
+        for where, source in _sources(self._document["policy"]):
+            if _key_and_place(source)[0] not in self._citations:
+                raise WrongCall(f"{file}: {where}: {source!r} begins with no key of sources.csv, such as S1")
+
+
+def shipped_policies() -> list[str]:
+    """The ids of the policies that come with the product."""
+    return sorted(path.stem for path in (DATA / "policies").glob("*.toml"))
+
+
+def load_policy(id_or_path: str, chips: Path | None = None) -> Policy:
+    """Load a policy that comes with the product, by its id, or a TOML file, by its path.
+
+    Args:
+        id_or_path: such as `annual-50k`, or `./mine.toml`.
+        chips: a chip table (CSV) of the user's own, on top of the catalogue.
+
+    Raises:
+        WrongCall: naming file, key and what to write.
+    """
+    shipped = DATA / "policies" / f"{id_or_path}.toml"
+    path = shipped if id_or_path in shipped_policies() else Path(id_or_path)
+    if not path.is_file():
+        near = difflib.get_close_matches(id_or_path, shipped_policies(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(shipped_policies())}, or a file's path"
+        raise WrongCall(f"there is no policy {id_or_path!r}; {hint}")
+    chip_rows = _read_table(DATA / "chips.csv")
+    if chips is not None:
+        own_rows = _read_table(chips, needed=_OWN_COLUMNS)
+        read_chips(own_rows, file=str(chips))
+        chip_rows = own_on_top(chip_rows, own_rows)
+    document = {
+        "policy": _read_toml(path),
+        "countries": _read_table(DATA / "countries.csv"),
+        "chips": chip_rows,
+        "sources": _read_table(DATA / "sources.csv"),
+    }
+    return Policy(document, file=path.name if path == shipped else str(path))
+
+
+def policy_from_document(document: dict[str, Any]) -> Policy:
+    """The policy that `Policy.document()` came from: same answers, same SHA-256."""
+    return Policy(document)
+
+
+class _ForCountries(Protocol):
+    @property
+    def countries(self) -> list[str] | None: ...
+
+    def holds(self, day: date) -> bool: ...
+
+
+_Entry = TypeVar("_Entry", bound=_ForCountries)
+
+
+def _last_that_fits(entries: Sequence[_Entry], country: str, day: date) -> _Entry | None:
+    for entry in reversed(entries):
+        if (entry.countries is None or country in entry.countries) and entry.holds(day):
+            return entry
+    return None
+
+
+def _key_and_place(source: str) -> tuple[str, str]:
+    """`S1 §742.6` -> (`S1`, ` §742.6`); `S12, 15 CFR 742.6` -> (`S12`, `, 15 CFR 742.6`)."""
+    key = source.split(" ", 1)[0].rstrip(",")
+    return key, source[len(key) :]
+
+
+def _sources(value: Any, where: str = "") -> list[tuple[str, str]]:
+    """Every `source` in a document, with its place."""
+    found: list[tuple[str, str]] = []
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            place = f"{where}.{key}".lstrip(".")
+            found += [(place, inner)] if key == "source" else _sources(inner, place)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            found += _sources(inner, f"{where}.{number}")
+    return found
+
+
+def _canonical(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _read_text(stated: dict[str, Any], file: str) -> _PolicyText:
+    try:
+        return _PolicyText.model_validate_json(json.dumps(stated))
+    except ValidationError as failure:
+        raise WrongCall(f"{file}: {_in_words(failure.errors(include_url=False)[0])}") from None
+
+
+def _in_words(wrong: ErrorDetails) -> str:
+    where, given = ".".join(map(str, wrong["loc"])), wrong["input"]
+    if wrong["type"] == "missing":
+        return f"{where} is missing; state it"
+    if wrong["type"] == "extra_forbidden":
+        known = sorted({*_PolicyText.model_fields, *_CapEntry.model_fields, *_TierEntry.model_fields})
+        near = difflib.get_close_matches(str(wrong["loc"][-1]), known, n=1)
+        return f"{where} is no key of a policy" + (f"; did you mean {near[0]}?" if near else "; leave it out")
+    return f"{where}: found {given!r}; {wrong['msg'].removeprefix('Value error, ')}"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        stated = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        raise WrongCall(f"{path}: not TOML in UTF-8: {failure}") from None
+    except OSError as failure:
+        raise WrongCall(f"{path} cannot be read: {failure.strerror}") from None
+    ready: dict[str, Any] = json.loads(json.dumps(stated, default=str))
+    return ready
+
+
+def _read_table(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, strict=True)
+            missing = [column for column in needed if column not in (rows.fieldnames or ())]
+            if missing:
+                raise WrongCall(f"{path}, line 1: there is no column {missing[0]}")
+            table = []
+            for row in rows:
+                if None in row or None in row.values():
+                    raise WrongCall(
+                        f"{path}, line {rows.line_num}: as many cells as the first line has columns, please"
+                    )
+                table.append(row)
+            return table
+    except OSError as failure:
+        raise WrongCall(f"{path} cannot be read: {failure.strerror}") from None
+    except (csv.Error, UnicodeDecodeError) as failure:
+        raise WrongCall(f"{path}: not CSV in UTF-8: {failure}") from None

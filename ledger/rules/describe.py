@@ -1,0 +1,157 @@
+"""An assessment in words: the decision that the API answers and `explain` prints.
+
+It takes the balances before the event as an argument; nothing is judged anew here.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+from ledger.policy import Policy
+from ledger.rules.assessment import AssessedLine, Assessment, ChargeDue
+from ledger.rules.tier import TIER_3
+from schemas.decision import Charge, DecidedLine, Decision, HeldLine, Outcome, RuleApplied, Status, Tier
+from schemas.quota_alert import QuotaAlert
+from schemas.shipment_event import ShipmentEvent
+
+_CLOSING: dict[Status, str] = {
+    "prohibited": "shipments to Tier 3 are prohibited",
+    "unlimited": "there is no cap",
+    "exceeded": "over the cap",
+    "exhausted": "the cap is used up",
+    "near_cap": "near the cap",
+    "open": "within the cap",
+}
+
+
+def status_of(tier: Tier, cap_tpp: int | None, used_tpp: int, levels: Sequence[int]) -> Status:
+    """How an account stands: the first word that fits.
+
+    Args:
+        tier: of its country.
+        cap_tpp: None without a cap.
+        used_tpp: what is used of it.
+        levels: the policy's alert levels, percent.
+    """
+    if tier == TIER_3:
+        return "prohibited"
+    if cap_tpp is None:
+        return "unlimited"
+    if used_tpp > cap_tpp:
+        return "exceeded"
+    if used_tpp == cap_tpp:
+        return "exhausted"
+    return "near_cap" if used_tpp * 100 >= min(levels) * cap_tpp else "open"
+
+
+def describe(
+    event: ShipmentEvent,
+    assessment: Assessment,
+    policy: Policy,
+    *,
+    outcome: Outcome | None,
+    balances: Mapping[tuple[str, str], int],
+    alerts: Sequence[QuotaAlert],
+    recorded_at: datetime | None,
+) -> Decision:
+    """The decision on one event.
+
+    Args:
+        event: what was stated.
+        assessment: what `assess` made of it under `policy`.
+        policy: the same.
+        outcome: None in an assessment, where nothing is booked.
+        balances: TPP used before this event, by (account, period); absent is 0.
+        alerts: what is told because of it.
+        recorded_at: when the record was written; None where there is none.
+    """
+    day = event.shipped_at.date()
+    charges = [_charge(due, balances.get((due.account, due.period), 0), day, policy) for due in assessment.charges]
+    return Decision(
+        event_key=event.key,
+        outcome=outcome,
+        policy_id=policy.id,
+        policy_sha256=policy.sha256,
+        regime=policy.regime_on(day),
+        tier=assessment.tier,
+        tier_reason=assessment.tier_reason,
+        license_required=assessment.license_required,
+        lines=[
+            DecidedLine(part=line.part, tpp_each=line.tpp_each, tpp=line.tpp, eccn=line.eccn, evidence=line.evidence)
+            for line in assessment.lines
+        ],
+        charges=charges,
+        held=[HeldLine(line=number, reason=reason) for number, reason in assessment.held],
+        alerts=list(alerts),
+        fits=_fits(assessment, charges),
+        rules=[RuleApplied(rule=rule, source=source) for rule, source in assessment.rules],
+        receipt=_receipt(event, assessment, charges, day, policy),
+        event_sha256=event.content_sha256(),
+        recorded_at=recorded_at,
+    )
+
+
+def _charge(due: ChargeDue, before_tpp: int, day: date, policy: Policy) -> Charge:
+    assert due.country is not None  # accounts of other kinds have other caps
+    standing = policy.standing(due.country, day)
+    after_tpp = before_tpp + due.tpp
+    return Charge(
+        kind=due.kind,
+        account=due.account,
+        country=due.country,
+        period=due.period,
+        state=due.state,
+        tpp=due.tpp,
+        before_tpp=before_tpp,
+        after_tpp=after_tpp,
+        cap_tpp=standing.cap_tpp,
+        status=status_of(standing.tier, standing.cap_tpp, after_tpp, policy.levels),
+    )
+
+
+def _fits(assessment: Assessment, charges: Sequence[Charge]) -> bool | None:
+    """False when prohibited or past a limit, None while something is held."""
+    if assessment.tier == TIER_3 or any(charge.status in ("prohibited", "exceeded") for charge in charges):
+        return False
+    return None if assessment.held else True
+
+
+def _receipt(
+    event: ShipmentEvent, assessment: Assessment, charges: Sequence[Charge], day: date, policy: Policy
+) -> list[str]:
+    destination = policy.standing(event.data.get("destination") or "", day)
+    named = event.data.get("shipment_id") or event.id
+    verb = "is in use in" if assessment.noted else "goes to"
+    sentences = [
+        f"{named} {verb} {destination.name} on {day.isoformat()}: Tier {assessment.tier}, {assessment.tier_reason}."
+    ]
+    held = dict(assessment.held)
+    for number, line in enumerate(assessment.lines):
+        sentences.append(f"Line {number + 1}: {_line_in_words(line, held.get(number), noted=assessment.noted)}.")
+    sentences += [_charge_in_words(charge, policy) for charge in charges]
+    if not charges:
+        sentences.append("Nothing is booked." if not assessment.noted else "Use is noted and never booked.")
+    if assessment.tier == TIER_3:
+        sentences.append("Prohibited: the destination or the buyer's headquarters is in Tier 3.")
+    sentences += [f"Alert: {notice.message}" for notice in assessment.notices]
+    return sentences
+
+
+def _line_in_words(line: AssessedLine, held: str | None, *, noted: bool) -> str:
+    if held is not None:
+        return f"{line.part} is held, {held}"
+    if line.tpp is None or not line.tpp_each:
+        return f"{line.part} has no TPP that counts"
+    booked = "booked" if line.booked and not noted else "not booked"
+    evidence = "as stated" if line.evidence == "stated" else f"evidence {line.evidence}"
+    return (
+        f"{line.tpp // line.tpp_each:,} x {line.part} at {line.tpp_each:,} TPP ({evidence}) are {line.tpp:,} TPP, "
+        f"{line.eccn or 'below 3A090'}, {booked}"
+    )
+
+
+def _charge_in_words(charge: Charge, policy: Policy) -> str:
+    name = policy.countries[charge.country].name if charge.country else charge.account
+    moved = f"{name} {charge.period}: {charge.before_tpp:,} + {charge.tpp:,} = {charge.after_tpp:,} TPP"
+    if charge.cap_tpp:
+        moved += f", {charge.after_tpp / charge.cap_tpp:.1%} of {charge.cap_tpp:,}"
+    return f"{moved}: {_CLOSING[charge.status]}."

@@ -1,0 +1,39 @@
+"""What would be told if an event were booked now. Books nothing."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from ledger.policy import Policy
+from ledger.rules.alerts import crossing_alert, notice_alerts
+from ledger.rules.assessment import Assessment
+from ledger.rules.levels import Limits, Marks, settle
+from schemas.quota_alert import QuotaAlert
+from schemas.shipment_event import ShipmentEvent
+
+
+def foreseen_alerts(
+    event: ShipmentEvent,
+    assessment: Assessment,
+    policy: Policy,
+    standing: Mapping[tuple[str, str], tuple[int, Marks]],
+    at: datetime,
+) -> list[QuotaAlert]:
+    """The alerts that booking this event would give rise to.
+
+    Args:
+        event: the event.
+        assessment: its judgement under `policy`.
+        policy: the policy it was judged under.
+        standing: (account, period) -> its use in TPP and its levels now; an account that is absent stands at zero.
+        at: the moment of the booking.
+    """
+    told = notice_alerts(event, assessment, policy, at)
+    for charge in assessment.charges:
+        used, marks = standing.get((charge.account, charge.period), (0, {}))
+        limits = Limits(policy.account_cap(charge.account, charge.period), policy.levels)
+        _, crossings = settle(marks, limits, used + charge.tpp, at)
+        told += [
+            crossing_alert(crossing, charge, event, assessment=assessment, policy=policy, recorded_at=at)
+            for crossing in crossings
+        ]
+    return told

@@ -1,0 +1,80 @@
+"""An account's balance and the policy -> the status that is told of a country. Pure: today comes in as an argument."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Protocol
+
+from ledger.policy import Policy
+from ledger.rules.describe import status_of
+from schemas.quota_status import Freshness, LevelCrossed, QuotaStatus
+
+H100_TPP = 15_832
+
+
+class Balance(Protocol):
+    """What is read of an account's balance. Amounts in TPP."""
+
+    @property
+    def posted_tpp(self) -> int: ...  # noqa: D102
+    @property
+    def reserved_tpp(self) -> int: ...  # noqa: D102
+    @property
+    def held_lines(self) -> int: ...  # noqa: D102
+    @property
+    def last_posted_at(self) -> datetime | None: ...  # noqa: D102
+    @property
+    def crossed(self) -> Mapping[int, datetime]: ...  # noqa: D102
+
+
+def quota_status(
+    country: str,
+    period: str,
+    balance: Balance | None,
+    policy: Policy,
+    *,
+    today: date,
+    freshness: Freshness,
+) -> QuotaStatus:
+    """How much of a country's quota is used in a period.
+
+    Tier and cap are those of today; of a past period, those of its last day; of one to come, those of its first.
+
+    Args:
+        country: a code that the policy's table knows.
+        period: one that the policy counts by.
+        balance: None if nothing ever touched the account, which is a balance of zero.
+        policy: the one in force.
+        today: the day of the question, UTC.
+        freshness: how far the ledger had read when the balance was.
+
+    Raises:
+        WrongCall: the policy counts by no such period.
+    """
+    first, last = policy.period_days(period)
+    day = min(max(today, first), last)
+    tier, _, _ = policy.tier_on(country, day)
+    cap = policy.cap_on(country, day)
+    posted = balance.posted_tpp if balance else 0
+    reserved = balance.reserved_tpp if balance else 0
+    crossed = balance.crossed if balance else {}
+    return QuotaStatus(
+        country=country,
+        name=policy.countries[country].name,
+        tier=tier,
+        period=period,
+        cap_tpp=cap,
+        posted_tpp=posted,
+        reserved_tpp=reserved,
+        available_tpp=None if cap is None else max(0, cap - posted - reserved),
+        used_ratio=round(posted / cap, 6) if cap else None,
+        h100_equivalents=round(posted / H100_TPP, 1),
+        status=status_of(tier, cap, posted, policy.levels),
+        thresholds=[LevelCrossed(level=level, crossed_at=crossed.get(level)) for level in policy.levels] if cap else [],
+        held_lines=balance.held_lines if balance else 0,
+        last_posted_at=balance.last_posted_at if balance else None,
+        period_end=datetime.combine(last + timedelta(days=1), time(), UTC),
+        regime=policy.regime_on(day),
+        policy_id=policy.id,
+        policy_sha256=policy.sha256,
+        freshness=freshness,
+    )

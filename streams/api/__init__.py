@@ -1,0 +1,10 @@
+"""The HTTP endpoint. Reads balances from Redis, puts shipments onto Kafka; books nothing itself.
+
+app          joins the routes
+parts        what the routes work with
+answers      what is asked about quotas -> the answer; the command line gives the same
+admission    who may call, and how large a body may be
+problems     every error as problem+json
+freshness    ETag, 304 and how fresh an answer is
+quotas, alerts, decisions, shipments, webhooks, policy, health, pages      the routes
+"""

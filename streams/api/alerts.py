@@ -1,0 +1,34 @@
+"""GET /v1/alerts: what was told, in pages."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel
+
+from schemas.quota_alert import AlertKind, QuotaAlert
+from streams.api.parts import PartsHere
+from streams.api.problems import documented
+
+router = APIRouter(prefix="/v1", tags=["alerts"])
+
+
+class AlertPage(BaseModel):
+    """Alerts in the order they were told; `next` asks for those after them, null where there are none yet."""
+
+    items: list[QuotaAlert]
+    next: str | None
+
+
+@router.get("/alerts", responses=documented(422))
+async def list_alerts(
+    parts: PartsHere,
+    *,
+    kind: Annotated[AlertKind | None, Query(description="only of this kind")] = None,
+    country: Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="only about this country")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="only recorded at or after this time")] = None,
+    cursor: Annotated[str | None, Query(max_length=64, description="the `next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> AlertPage:
+    """The alert feed."""
+    items, following = await parts.feed.page(after=cursor, count=limit, kind=kind, country=country, since=since)
+    return AlertPage(items=items, next=following)

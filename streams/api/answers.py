@@ -1,0 +1,121 @@
+"""Questions about quotas and their answers, for HTTP and for the command line alike. Knows neither of them."""
+
+import asyncio
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from ledger.book.read import Reader
+from ledger.errors import LedgerUnavailable, WrongCall
+from ledger.policy import Policy, load_policy, shipped_policies
+from ledger.rules.assess import assess
+from ledger.rules.describe import describe
+from ledger.rules.foresee import foreseen_alerts
+from ledger.rules.quota_status import quota_status
+from schemas.decision import Decision
+from schemas.quota_status import QuotaList, QuotaStatus
+from schemas.shipment_event import ShipmentEvent
+from streams.settings import Settings
+
+
+class UnknownCountry(WrongCall):
+    """No country of the policy's table has this code."""
+
+
+async def policy_in_force(reader: Reader) -> Policy:
+    """The adopted policy.
+
+    Raises:
+        LedgerUnavailable: none is adopted yet, or Redis does not answer.
+    """
+    policy = await reader.policy()
+    if policy is None:
+        raise LedgerUnavailable("no policy is adopted yet: the first worker of a ledger adopts one when it starts")
+    return policy
+
+
+async def quota_list(reader: Reader, period: str | None, today: date) -> QuotaList:
+    """Every country's balance in a period, the current one if None, by country code.
+
+    Raises:
+        WrongCall: the policy in force counts by no such period.
+        LedgerUnavailable: as `policy_in_force`.
+    """
+    policy = await policy_in_force(reader)
+    period = period or _current_period(policy, today)
+    policy.period_days(period)
+    freshness = await reader.freshness()  # before the balances: it may tell less than they hold, never more
+    balances = await reader.balances(period)
+    items = [
+        quota_status(country, period, balances.get(f"country:{country}"), policy, today=today, freshness=freshness)
+        for country in sorted(policy.countries)
+    ]
+    return QuotaList(items=items, freshness=freshness)
+
+
+async def quota_of(reader: Reader, country: str, period: str | None, today: date) -> QuotaStatus:
+    """One country's balance in a period, the current one if None.
+
+    Raises:
+        UnknownCountry: with a hint at the likely one.
+        WrongCall, LedgerUnavailable: as `quota_list`.
+    """
+    policy = await policy_in_force(reader)
+    check_country(policy, country)
+    period = period or _current_period(policy, today)
+    policy.period_days(period)
+    freshness = await reader.freshness()
+    balance = await reader.balance(f"country:{country}", period)
+    return quota_status(country, period, balance, policy, today=today, freshness=freshness)
+
+
+async def assessment_of(reader: Reader, event: ShipmentEvent, policy: Policy, now: datetime) -> Decision:
+    """What the ledger would make of an event if it were booked now.
+
+    Raises:
+        RejectedRecord: the policy cannot judge the event.
+        LedgerUnavailable: Redis does not answer.
+    """
+    assessment = assess(event, policy)
+    standing = {}
+    for charge in assessment.charges:
+        if balance := await reader.balance(charge.account, charge.period):
+            standing[charge.account, charge.period] = (balance.posted_tpp, balance.marks)
+    return describe(
+        event,
+        assessment,
+        policy,
+        outcome=None,
+        balances={account: used for account, (used, _) in standing.items()},
+        alerts=foreseen_alerts(event, assessment, policy, standing, now),
+        recorded_at=None,
+    )
+
+
+def check_country(policy: Policy, country: str) -> None:
+    """Raise UnknownCountry, with a hint, unless the policy's table has this code."""
+    if country not in policy.countries:
+        raise UnknownCountry(policy.countries.advice(country))
+
+
+async def shipped_policy(policy_id: str, settings: Settings) -> Policy:
+    """A policy that comes with the product, with the chips that the settings add.
+
+    Raises:
+        WrongCall: there is none of this name.
+    """
+    return await asyncio.to_thread(_shipped_policy, policy_id, settings.chips)
+
+
+@lru_cache(maxsize=8)
+def _shipped_policy(policy_id: str, chips: Path | None) -> Policy:
+    if policy_id not in shipped_policies():
+        raise WrongCall(f"{policy_id!r} is no shipped policy; there are {', '.join(shipped_policies())}")
+    return load_policy(policy_id, chips)
+
+
+def _current_period(policy: Policy, today: date) -> str:
+    period = policy.period_of(today)
+    if period is None:
+        raise WrongCall(f"{policy.id} counts by no period on {today}; name one, as in period=2026")
+    return period

@@ -1,0 +1,89 @@
+"""Joins the routes to one application. Its parts are made elsewhere and handed in."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from ledger.book.read import Reader
+from schemas.problem import Problem
+from schemas.shipment_event import WireEvent
+from schemas.webhook import WebhookRequest
+from streams.api import alerts, decisions, health, pages, policy, quotas, shipments, webhooks
+from streams.api.admission import admit
+from streams.api.parts import Parts, Producer
+from streams.api.problems import install_problems
+from streams.settings import Settings
+from streams.webhooks.connect_guard import ConnectGuard, read_allowed
+from streams.webhooks.feed import Feed
+from streams.webhooks.jobs import Jobs
+from streams.webhooks.subscription import SecretBox
+
+_REF = "#/components/schemas/{model}"
+
+
+def create_app(
+    settings: Settings,
+    *,
+    reader: Reader,
+    feed: Feed,
+    jobs: Jobs,
+    producer: Producer,
+    clock: Callable[[], datetime],
+) -> FastAPI:
+    """The endpoint.
+
+    Args:
+        settings: topics, secrets, and whether keys are asked for.
+        reader: the ledger's balances and decisions.
+        feed: its alerts.
+        jobs: its webhooks.
+        producer: puts shipments and subscriptions onto Kafka.
+        clock: the time, which says what "current" means.
+
+    Raises:
+        WrongCall: `QUOTA_WEBHOOK_ALLOW` holds what is no network.
+    """
+    app = FastAPI(
+        title="quota-ledger",
+        version="1",
+        description="Quotas of AI chips by country. Amounts are integers of TPP, times are RFC 3339 in UTC.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.parts = Parts(
+        settings=settings,
+        reader=reader,
+        feed=feed,
+        jobs=jobs,
+        producer=producer,
+        guard=ConnectGuard(read_allowed(settings.webhook_allow)),
+        secret_box=SecretBox(settings.secret_key) if settings.secret_key else None,
+        clock=clock,
+    )
+    install_problems(app)
+    for room in (quotas, alerts, decisions, shipments, webhooks, policy):
+        app.include_router(room.router, dependencies=[Depends(admit)])
+    for room in (health, pages):
+        app.include_router(room.router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the models that only bodies read by hand and problems refer to."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = document["components"]["schemas"]
+        _, problems = models_json_schema(
+            [(model, "serialization") for model in (Problem, decisions.NotSeen, WebhookRequest)], ref_template=_REF
+        )
+        event = TypeAdapter(WireEvent).json_schema(ref_template=_REF)
+        for name, schema in (*problems["$defs"].items(), *event.pop("$defs").items(), ("WireEvent", event)):
+            components.setdefault(name, schema)
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,56 @@
+"""GET and POST /v1/webhooks: who is told of alerts. A subscription is a record on the settings topic."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+
+from schemas.webhook import Webhook, WebhookCreated, WebhookRequest
+from streams.api.admission import read_body
+from streams.api.parts import PartsHere
+from streams.api.problems import ProblemAnswer, documented
+from streams.kafka.producer import Outgoing
+from streams.webhooks.subscription import create, read_record
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+_SCHEMA = {"$ref": "#/components/schemas/WebhookRequest"}
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
+
+
+class WebhookList(BaseModel):
+    """Every subscription, oldest first."""
+
+    items: list[Webhook]
+    next: None = None
+
+
+@router.get("", responses=documented())
+async def list_webhooks(parts: PartsHere) -> WebhookList:
+    """Every subscription; secrets are not told again."""
+    records = await parts.jobs.records()
+    shown = [read_record(record).shown() for record in records.values()]
+    return WebhookList(items=sorted(shown, key=lambda webhook: webhook.created_at))
+
+
+@router.post("", status_code=201, responses=documented(413, 422), openapi_extra=_BODY)
+async def create_webhook(request: Request, parts: PartsHere) -> WebhookCreated:
+    """Subscribe to alerts from now on. The answer tells the secret, this once."""
+    wanted = _read_request(await read_body(request))
+    if parts.secret_box is None:
+        detail = "QUOTA_SECRET_KEY is not set: this endpoint cannot keep webhook secrets"
+        raise ProblemAnswer(503, "unavailable", detail)
+    await parts.guard.check_url(wanted.url)
+    stored, secret = create(wanted, parts.secret_box, now=parts.clock())
+    record: Outgoing = (stored.setting_key.encode(), stored.to_record(), [])
+    await asyncio.to_thread(parts.producer.send_all, parts.settings.topic_settings, [record])
+    return WebhookCreated(**stored.shown().model_dump(), secret=secret)
+
+
+def _read_request(body: bytes) -> WebhookRequest:
+    try:
+        return WebhookRequest.model_validate_json(body)
+    except ValidationError as failure:
+        errors = failure.errors(include_url=False, include_input=False, include_context=False)
+        raise RequestValidationError([error | {"loc": ("body", *error["loc"])} for error in errors]) from None

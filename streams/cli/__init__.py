@@ -1,0 +1,12 @@
+"""The command line `quota-ledger`. Each file is one group of commands.
+
+main         joins them; one line for what went wrong, and the exit code it means
+ledger_here  which ledger a command speaks to
+up           everything at once
+processes    worker, sender, api
+send         files of events -> the topic
+sample       events to try it out with
+status, alerts, explain      what the ledger says
+topics       the topics on Kafka
+tables       how answers look on a terminal
+"""

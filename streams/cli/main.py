@@ -1,0 +1,55 @@
+"""The command `quota-ledger`: joins the groups of commands, and says what went wrong in one line."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ledger.errors import LedgerError, LedgerUnavailable, PositionLost, WrongCall
+from streams.cli import alerts, explain, processes, sample, send, status, topics
+
+EXIT_FOUND_WRONG = 1
+_EXIT_CODES: tuple[tuple[type[LedgerError], int], ...] = ((WrongCall, 2), (LedgerUnavailable, 69), (PositionLost, 70))
+
+
+class _OneLine(TyperGroup):
+    """A group whose commands end in one line and an exit code, not in a traceback, where the product knows why."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LedgerError as failure:
+            typer.secho(f"quota-ledger: {failure}", err=True, fg=typer.colors.RED)
+            raise typer.Exit(exit_code_of(failure)) from None
+
+
+def exit_code_of(failure: LedgerError) -> int:
+    """0 done, 1 found something wrong, 2 wrong call, 69 a part is away, 70 stopped to lose nothing."""
+    return next((code for kind, code in _EXIT_CODES if isinstance(failure, kind)), EXIT_FOUND_WRONG)
+
+
+app = typer.Typer(
+    name="quota-ledger",
+    cls=_OneLine,
+    help="Quotas of AI chips by country: shipments on Kafka become debits, alerts, webhooks and a status answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+processes.add_to(app)
+send.add_to(app)
+sample.add_to(app)
+status.add_to(app)
+alerts.add_to(app)
+explain.add_to(app)
+topics.add_to(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""send: files of events -> the topic. What cannot be an event is named with its line, and not sent."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ledger.errors import LedgerUnavailable
+from ledger.policy import Policy, load_policy
+from ledger.rules.assess import assess
+from ledger.rules.assessment import Assessment
+from schemas.rejected_record import RejectedRecord
+from streams.cli.ledger_here import ask, now, settings_here
+from streams.kafka.producer import make_producer, send_all
+from streams.readers.read_file import STDIN, read_file
+from streams.readers.records import BadRecord, GoodRecord
+from streams.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(send)
+
+
+def send(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="CSV, JSON lines, or - for standard input.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what each would be charged; send nothing.")] = False,
+) -> None:
+    """Send shipments from files to the topic.
+
+    A line that cannot be an event is named and not sent; the others are. Then the exit code is 1.
+    """
+    settings = settings_here()
+    reading = _Reading(files)
+    if dry_run:
+        _assess_all(reading, _policy_for(settings))
+    else:
+        _send_all(reading, settings)
+    if reading.bad:
+        raise typer.Exit(1)
+
+
+class _Reading:
+    """The files on their way: good records come out, bad ones are told on stderr and counted."""
+
+    def __init__(self, files: list[str]) -> None:
+        self._files = files
+        self.good = 0
+        self.bad = 0
+        self.lines_read = 0
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+    def records(self) -> Iterator[tuple[str, GoodRecord]]:
+        """Each good record with its place, `file:line`."""
+        for name in self._files:
+            lines_before = self.lines_read
+            for record in read_file(name, recorded_at=now()):
+                self.lines_read = max(self.lines_read, lines_before + record.line)
+                place = f"{name}:{record.line}"
+                if isinstance(record, BadRecord):
+                    self.refuse(place, record.rejected)
+                else:
+                    self.good += 1
+                    yield place, record
+
+    def lines(self) -> int | None:
+        """How many lines there are to read; None where that shows only at the end."""
+        if STDIN in self._files:
+            return None
+        return sum(_count_lines(Path(name)) for name in self._files)
+
+    def refuse(self, place: str, rejected: RejectedRecord) -> None:
+        """Tell every reason why what stands there is not taken."""
+        self.bad += 1
+        for error in rejected.errors:
+            self.console.print(f"{place}: {error.reason}: {error}")
+
+
+def _count_lines(path: Path) -> int:
+    try:
+        with path.open("rb") as stream:
+            return sum(block.count(b"\n") for block in iter(lambda: stream.read(1024 * 1024), b""))
+    except OSError:
+        return 0  # the reader says what is wrong with it
+
+
+def _send_all(reading: _Reading, settings: Settings) -> None:
+    columns = (TextColumn("sending"), BarColumn(), TextColumn("{task.fields[sent]:,} sent"), TimeElapsedColumn())
+    with closing(make_producer(settings)) as producer, Progress(*columns, console=reading.console) as progress:
+        task = progress.add_task("sending", total=reading.lines(), sent=0)
+
+        def on_sent(sent: int) -> None:
+            progress.update(task, completed=reading.lines_read, sent=sent)
+
+        outgoing = (record.outgoing() for _, record in reading.records())
+        sent = send_all(producer, settings.topic_shipments, outgoing, on_sent)
+        progress.update(task, total=max(1, reading.lines_read), completed=max(1, reading.lines_read))
+    reading.console.print(f"{sent:,} events are on {settings.topic_shipments}; {reading.bad:,} bad ones were not sent")
+
+
+def _policy_for(settings: Settings) -> Policy:
+    """The adopted policy, or where there is no ledger to ask, the one that a new ledger would adopt."""
+    try:
+        policy = ask(settings, lambda reader, _: reader.policy())
+    except LedgerUnavailable:
+        policy = None
+    whence = "as adopted" if policy else "by QUOTA_POLICY, for no ledger answers or none was adopted"
+    policy = policy or load_policy(settings.policy, settings.chips)
+    typer.echo(f"policy {policy.id} {policy.sha256[:12]}, {whence}", err=True)
+    return policy
+
+
+def _assess_all(reading: _Reading, policy: Policy) -> None:
+    """Say what each event would be charged, balances left aside."""
+    for place, record in reading.records():
+        try:
+            assessment = assess(record.event, policy)
+        except RejectedRecord as rejected:
+            reading.good -= 1
+            reading.refuse(place, rejected)
+        else:
+            typer.echo(f"{place}: {record.event.key}: {_in_short(assessment)}")
+    reading.console.print(f"{reading.good:,} events would be sent; {reading.bad:,} bad ones would not")
+
+
+def _in_short(assessment: Assessment) -> str:
+    """Tier, charges, and what a person would be told."""
+    parts = [f"tier {assessment.tier}"]
+    parts += [f"{charge.tpp:+,} TPP on {charge.account} in {charge.period}" for charge in assessment.charges]
+    parts += [] if assessment.charges else ["nothing is charged"]
+    parts += [f"line {line} is held: {reason}" for line, reason in assessment.held]
+    parts += [f"{notice.kind}: {notice.message}" for notice in assessment.notices]
+    return "; ".join(parts)

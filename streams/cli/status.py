@@ -1,0 +1,31 @@
+"""status: how much of the quotas is used."""
+
+from typing import Annotated
+
+import typer
+
+from streams.api.answers import quota_list, quota_of
+from streams.cli.ledger_here import ask, now, settings_here
+from streams.cli.tables import quota_sheet, quota_table, show, show_json
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def status(
+    country: Annotated[str | None, typer.Argument(help="ISO 3166-1 alpha-2; all countries if absent.")] = None,
+    period: Annotated[str | None, typer.Option(help="Such as 2026; the current one if absent.")] = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="One document, as over HTTP.")] = False,
+) -> None:
+    """How much of each country's quota is used."""
+    settings = settings_here()
+    today = now().date()
+    if country is None:
+        quotas = ask(settings, lambda reader, _: quota_list(reader, period, today))
+        show_json(quotas) if json else show(quota_table(quotas))
+    else:
+        quota = ask(settings, lambda reader, _: quota_of(reader, country, period, today))
+        show_json(quota) if json else show(quota_sheet(quota))

@@ -1,0 +1,166 @@
+"""How answers look on a terminal: bars, colours, amounts. The answers themselves are HTTP's."""
+
+from pydantic import BaseModel
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from schemas.decision import Charge, Decision
+from schemas.quota_alert import QuotaAlert
+from schemas.quota_status import Freshness, QuotaList, QuotaStatus
+
+COLOUR_OF_STATUS = {
+    "prohibited": "magenta",
+    "unlimited": "blue",
+    "exceeded": "bold red",
+    "exhausted": "red",
+    "near_cap": "yellow",
+    "open": "green",
+}
+COLOUR_OF_SEVERITY = {"info": "blue", "warning": "yellow", "critical": "red"}
+_BAR_CELLS = 20
+
+
+def show(answer: RenderableType) -> None:
+    """Print on standard output, without colour where that is no terminal."""
+    Console(highlight=False, soft_wrap=True).print(answer)
+
+
+def show_json(answer: BaseModel) -> None:
+    """Print one JSON document, with the field names of HTTP."""
+    print(answer.model_dump_json(indent=2))  # noqa: T201  a command's output
+
+
+def bar(ratio: float | None, colour: str) -> Text:
+    """A bar that is full at the cap, and marked where it is past it."""
+    if ratio is None:
+        return Text("-", "dim")
+    filled = min(_BAR_CELLS, round(ratio * _BAR_CELLS))
+    return Text.assemble(
+        ("█" * filled, colour), ("░" * (_BAR_CELLS - filled), "dim"), ("▶" if ratio > 1 else " ", colour)
+    )
+
+
+def quota_table(quotas: QuotaList) -> RenderableType:
+    """The countries of which anything is booked or held; the others are counted."""
+    moved = [item for item in quotas.items if item.posted_tpp or item.reserved_tpp or item.held_lines]
+    moved.sort(key=lambda item: (-(item.used_ratio or 0), -item.posted_tpp, item.country))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("country", "tier", "period", "used"):
+        table.add_column(heading)
+    for heading in ("%", "posted TPP", "cap TPP", "H100"):
+        table.add_column(heading, justify="right")
+    table.add_column("status")
+    table.add_column("held", justify="right")
+    for item in moved:
+        colour = COLOUR_OF_STATUS[item.status]
+        table.add_row(
+            f"{item.country} {item.name}",
+            str(item.tier),
+            item.period,
+            bar(item.used_ratio, colour),
+            _percent(item.used_ratio),
+            f"{item.posted_tpp:,}",
+            _amount(item.cap_tpp),
+            f"{item.h100_equivalents:,.1f}",
+            Text(item.status, colour),
+            str(item.held_lines or ""),
+        )
+    rest = f"{len(quotas.items) - len(moved)} countries have no entries."
+    return Group(table, Text(f"{rest} {freshness_line(quotas.freshness)}", "dim"))
+
+
+def quota_sheet(item: QuotaStatus) -> RenderableType:
+    """One country, field by field."""
+    colour = COLOUR_OF_STATUS[item.status]
+    sheet = _sheet()
+    sheet.add_row("status", Text.assemble((item.status, colour), f", tier {item.tier}"))
+    sheet.add_row("used", Text.assemble(bar(item.used_ratio, colour), " ", _percent(item.used_ratio)))
+    sheet.add_row("posted", f"{item.posted_tpp:,} TPP, as {item.h100_equivalents:,.1f} H100")
+    sheet.add_row("reserved", f"{item.reserved_tpp:,} TPP")
+    sheet.add_row("cap", f"{item.cap_tpp:,} TPP" if item.cap_tpp is not None else "none")
+    sheet.add_row("available", f"{item.available_tpp:,} TPP" if item.available_tpp is not None else "no limit")
+    for threshold in item.thresholds:
+        crossed = f"crossed {threshold.crossed_at:%Y-%m-%d %H:%M:%S} UTC" if threshold.crossed_at else "not reached"
+        sheet.add_row(f"{threshold.level} %", crossed)
+    sheet.add_row("held lines", str(item.held_lines))
+    if item.regime:
+        sheet.add_row("regime", f"{item.regime.id}, {item.regime.status} ({item.regime.source})")
+    sheet.add_row("policy", f"{item.policy_id} {item.policy_sha256[:12]}")
+    heading = Text(f"{item.country} {item.name}, {item.period}", "bold")
+    return Group(heading, Padding(sheet, (0, 2)), Text(freshness_line(item.freshness), "dim"))
+
+
+def decision_sheet(decision: Decision) -> RenderableType:
+    """A decision: its receipt, then what was charged and under which rules."""
+    parts: list[RenderableType] = [Text(f"{decision.event_key}: {decision.outcome or 'assessed, not booked'}", "bold")]
+    parts += [Padding(Text(sentence), (0, 2)) for sentence in decision.receipt]
+    if decision.charges:
+        parts.append(_charges(decision.charges))
+    if decision.rules:
+        rules = _sheet()
+        for applied in decision.rules:
+            rules.add_row(applied.rule, applied.source)
+        parts += [Text("rules", "bold"), Padding(rules, (0, 2))]
+    if decision.alerts:
+        parts.append(Text("alerts", "bold"))
+        parts += [Padding(alert_line(alert), (0, 2)) for alert in decision.alerts]
+    recorded = f", recorded {decision.recorded_at:%Y-%m-%d %H:%M:%S} UTC" if decision.recorded_at else ""
+    parts.append(Text(f"policy {decision.policy_id} {decision.policy_sha256[:12]}{recorded}", "dim"))
+    return Group(*parts)
+
+
+def alert_line(alert: QuotaAlert) -> Text:
+    """One alert in one line."""
+    return Text.assemble(
+        (f"{alert.recorded_at:%Y-%m-%d %H:%M:%S} ", "dim"),
+        (f"{alert.severity:8} ", COLOUR_OF_SEVERITY[alert.severity]),
+        (f"{alert.kind:16} ", "bold"),
+        alert.message,
+    )
+
+
+def freshness_line(freshness: Freshness) -> str:
+    """How fresh the balances are, in words."""
+    if freshness.applied_at is None:
+        return "Nothing was posted yet."
+    lag = (
+        "the topic's end is not known" if freshness.lag_records is None else f"{freshness.lag_records:,} records behind"
+    )
+    return f"Last posted {freshness.applied_at:%Y-%m-%d %H:%M:%S} UTC, {lag}."
+
+
+def _charges(charges: list[Charge]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("account", "period"):
+        table.add_column(heading)
+    for heading in ("charge TPP", "before", "after", "cap"):
+        table.add_column(heading, justify="right")
+    table.add_column("status")
+    for charge in charges:
+        table.add_row(
+            charge.account,
+            charge.period,
+            f"{charge.tpp:+,}",
+            f"{charge.before_tpp:,}",
+            f"{charge.after_tpp:,}",
+            _amount(charge.cap_tpp),
+            Text(charge.status, COLOUR_OF_STATUS[charge.status]),
+        )
+    return table
+
+
+def _sheet() -> Table:
+    sheet = Table(box=None, show_header=False, pad_edge=False)
+    sheet.add_column(style="dim", no_wrap=True)
+    sheet.add_column()
+    return sheet
+
+
+def _percent(ratio: float | None) -> str:
+    return "" if ratio is None else f"{100 * ratio:.1f}"
+
+
+def _amount(tpp: int | None) -> str:
+    return "no cap" if tpp is None else f"{tpp:,}"

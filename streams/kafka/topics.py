@@ -1,0 +1,88 @@
+"""The topics of a ledger: which there must be, and making them. Never changes one that exists."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from ledger.errors import LedgerUnavailable
+from streams.kafka.producer import BLOCK_MAX_S, parse_bootstrap, quiet_client, why_away
+from streams.settings import Settings
+
+_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+_UNKNOWN_TOPIC = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic as it is to be made; the broker's own defaults hold for what is not said."""
+
+    name: str
+    partitions: int
+    configs: dict[str, str] = field(default_factory=dict)
+
+
+def planned_topics(settings: Settings) -> list[TopicPlan]:
+    """The topics that this ledger reads and writes."""
+    return [
+        TopicPlan(settings.topic_shipments, 12, _FOR_EVER),
+        TopicPlan(settings.topic_rejected, 1, _FOR_EVER | {"max.message.bytes": str(2 * 1024 * 1024)}),
+        TopicPlan(settings.topic_alerts, 1, _FOR_EVER),
+        TopicPlan(settings.topic_settings, 1, {"cleanup.policy": "compact"}),
+    ]
+
+
+def missing_topics(settings: Settings) -> list[str]:
+    """The planned topics that Kafka does not have.
+
+    Raises:
+        LedgerUnavailable: Kafka did not answer.
+    """
+    with _admin(settings) as admin:
+        return _missing(admin, settings)
+
+
+def ensure_topics(settings: Settings) -> list[str]:
+    """Make the topics that are missing, with the broker's default replication.
+
+    Returns:
+        The names of those that were made.
+
+    Raises:
+        LedgerUnavailable: Kafka did not answer, or refused to make one.
+    """
+    with _admin(settings) as admin:
+        missing = _missing(admin, settings)
+        wanted = {
+            plan.name: {"num_partitions": plan.partitions, "replication_factor": -1, "configs": plan.configs}
+            for plan in planned_topics(settings)
+            if plan.name in missing
+        }
+        if wanted:
+            admin.create_topics(wanted)
+            admin.wait_for_topics(list(wanted))
+        return missing
+
+
+def _missing(admin: KafkaAdminClient, settings: Settings) -> list[str]:
+    names = [plan.name for plan in planned_topics(settings)]
+    absent = {topic["name"] for topic in admin.describe_topics(names) if topic["error_code"] == _UNKNOWN_TOPIC}
+    return [name for name in names if name in absent]
+
+
+@contextmanager
+def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    brokers = parse_bootstrap(settings.kafka_bootstrap)
+    quiet_client()
+    try:
+        with KafkaAdminClient(
+            bootstrap_servers=brokers,
+            api_version=settings.api_version,
+            bootstrap_timeout_ms=BLOCK_MAX_S * 1000,
+            request_timeout_ms=BLOCK_MAX_S * 1000,
+        ) as admin:
+            yield admin
+    except KafkaError as failure:
+        raise LedgerUnavailable(why_away(brokers, failure)) from None

@@ -1,0 +1,46 @@
+"""JSON lines: one event a line, a CloudEvent or its bare data. The bytes go onto the topic as they stand."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import BinaryIO
+
+from schemas.cloudevents import read_event
+from schemas.rejected_record import RejectedRecord
+from streams.readers.records import BadRecord, GoodRecord, file_source
+
+_BOM = b"\xef\xbb\xbf"
+_LINE_MAX_BYTES = 1024 * 1024
+"""More is not kept of one line: far above the largest event, far below what memory bears."""
+
+
+def read_json_lines(
+    stream: BinaryIO, *, name: str, recorded_at: datetime | None = None
+) -> Iterator[GoodRecord | BadRecord]:
+    """Read events, in the file's order; empty lines are passed over.
+
+    Args:
+        stream: the file, UTF-8; a byte order mark and Windows line ends do no harm.
+        name: the file's name without its folder, for bare events' source.
+        recorded_at: against which a shipment in the future shows; None leaves that open.
+    """
+    for number, line in _lines(stream):
+        value = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
+        if not value:
+            continue
+        try:
+            event = read_event(value, default_source=file_source(name), recorded_at=recorded_at)
+        except RejectedRecord as rejected:
+            yield BadRecord(number, rejected)
+        else:
+            yield GoodRecord(number, event, value)
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers from 1; of one without end only the beginning is kept."""
+    number = 0
+    while line := stream.readline(_LINE_MAX_BYTES):
+        number += 1
+        rest = line
+        while len(rest) == _LINE_MAX_BYTES and not rest.endswith(b"\n"):
+            rest = stream.readline(_LINE_MAX_BYTES)
+        yield number, line

@@ -1,0 +1,163 @@
+"""The alerts in the order of their topic, for the API: page by page back in time, or followed as they come."""
+
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from ledger.book.keys import Keys
+from ledger.book.script import asked
+from ledger.errors import WrongCall
+from schemas.quota_alert import QuotaAlert
+
+SCAN = 500
+"""Entries read from Redis at a time."""
+
+SCANNED_MAX = 20_000
+"""Entries looked at for one page: one that filters nearly everything away may be short, and is carried on by `next`."""
+
+BLOCK_MS = 1000
+CURSOR_MAX = 16
+
+Entry = tuple[bytes, dict[bytes, bytes]]
+"""Of a stream: name and fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which alerts are asked for; None lets everything through.
+
+    Attributes:
+        since: only what was recorded at that moment or later.
+    """
+
+    kind: str | None = None
+    country: str | None = None
+    since: datetime | None = None
+
+    def read(self, fields: dict[bytes, bytes]) -> QuotaAlert | None:
+        """The alert of an entry, if it is asked for."""
+        if self.kind is not None and fields[b"kind"] != self.kind.encode():
+            return None
+        if self.country is not None and fields[b"country"] != self.country.encode():
+            return None
+        alert = QuotaAlert.model_validate_json(fields[b"alert"])
+        return None if self.since is not None and alert.recorded_at < self.since else alert
+
+
+class Feed:
+    """The alerts of one ledger. A cursor names a place between two of them; it is a text nobody need understand.
+
+    Args:
+        redis: a client that answers in bytes.
+        ledger: its name.
+
+    Every method raises LedgerUnavailable when Redis does not answer.
+    """
+
+    def __init__(self, redis: Redis, ledger: str) -> None:
+        self._redis = redis
+        self._keys = Keys(ledger)
+
+    async def page(
+        self,
+        *,
+        after: str | None = None,
+        count: int,
+        kind: str | None = None,
+        country: str | None = None,
+        since: datetime | None = None,
+    ) -> tuple[list[QuotaAlert], str | None]:
+        """One page, newest first.
+
+        Args:
+            after: the `next` of the page before; None for the first.
+            count: alerts at most.
+            kind: only of this kind.
+            country: only of this country.
+            since: only what was recorded then or later.
+
+        Returns:
+            The alerts, and the cursor of the next page, None when there is none.
+
+        Raises:
+            WrongCall: the cursor is none of ours.
+        """
+        filters = Filters(kind, country, since)
+        filters = Filters(kind, country, since)
+        found: list[QuotaAlert] = []
+        cursor = after
+        for _ in range(SCANNED_MAX // SCAN):
+            upto = "+" if cursor is None else f"({_place(cursor)}-0"
+            older = self._redis.xrevrange(self._keys.alerts, max=upto, count=SCAN)
+            entries = await asked(cast("Awaitable[list[Entry]]", older))
+            for name, fields in entries:
+                alert = filters.read(fields)
+                if alert is not None and len(found) == count:
+                    return found, cursor
+                if alert is not None:
+                    found.append(alert)
+                cursor = _cursor(name)
+            if len(entries) < SCAN:
+                return found, None
+        return found, cursor
+
+    async def follow(
+        self,
+        after: str | None = None,
+        *,
+        kind: str | None = None,
+        country: str | None = None,
+        since: datetime | None = None,
+    ) -> AsyncIterator[tuple[str, QuotaAlert]]:
+        """Alerts with their cursors as they come, oldest first, without end.
+
+        Args:
+            after: a cursor: begin with what came after it.
+            kind: only of this kind.
+            country: only of this country.
+            since: without a cursor, begin with what was recorded then; without either, with what comes from now on.
+
+        Raises:
+            WrongCall: the cursor is none of ours.
+        """
+        filters = Filters(kind, country, since)
+        place = await self._start(after, since)
+        while True:
+            newer = self._redis.xread({self._keys.alerts: place}, count=SCAN, block=BLOCK_MS)
+            for name, fields in _entries(await asked(cast("Awaitable[Any]", newer))):
+                place = name
+                if (alert := filters.read(fields)) is not None:
+                    yield _cursor(name), alert
+
+    async def _start(self, after: str | None, since: datetime | None) -> bytes:
+        if after is not None:
+            return b"%d-0" % _place(after)
+        if since is not None:
+            return b"0-0"
+        newest = self._redis.xrevrange(self._keys.alerts, count=1)
+        entries = await asked(cast("Awaitable[list[Entry]]", newest))
+        return entries[0][0] if entries else b"0-0"
+
+
+def _cursor(name: bytes) -> str:
+    return name.decode().removesuffix("-0")
+
+
+def _place(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= CURSOR_MAX):
+        raise WrongCall("cursor: write the one that the page before answered, or leave it out")
+    return int(cursor)
+
+
+def _entries(answer: Any) -> list[Entry]:
+    """The entries of the one stream that was read: the answer's form depends on the protocol, empty on a time-out."""
+    if not answer:
+        return []
+    if isinstance(answer, dict):
+        [[entries]] = answer.values()
+    else:
+        [[_, entries]] = answer
+    return cast("list[Entry]", entries)

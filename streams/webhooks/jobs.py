@@ -1,0 +1,237 @@
+"""What is to be delivered, in Redis: the worker writes jobs, senders claim them and note what became of them.
+
+A job is one alert for one webhook. It is written once, leased to one sender at a time, and comes back when that sender
+dies. Scripts do the writing; their headers say what each call promises.
+"""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from redis.asyncio import Redis
+
+from ledger.book.keys import Keys
+from ledger.book.position import partition_name
+from ledger.book.script import Script, asked
+from schemas.webhook import Delivery
+from streams.webhooks.subscription import StoredSubscription, read_record
+
+DELIVERIES_KEPT = 10_000
+"""About how many attempts the log of deliveries holds, the newest."""
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class NewAlert:
+    """An alert as it came from the topic, and the ids of the webhooks it goes to."""
+
+    offset: int
+    alert_id: str
+    kind: str
+    country: str | None
+    text: bytes
+    webhook_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What Redis knew before a run of alerts is taken over.
+
+    Attributes:
+        records: webhook id -> the subscription's record.
+        began_ms: when this Redis began to hold the ledger; None if nobody said.
+        told_until_ms: when the last alert was told that lay on the topic before that; None if none did.
+    """
+
+    records: Mapping[str, bytes]
+    began_ms: int | None
+    told_until_ms: int | None
+
+    def active(self) -> list[StoredSubscription]:
+        """The subscriptions that get jobs."""
+        subscriptions = map(read_record, self.records.values())
+        return [subscription for subscription in subscriptions if subscription.state == "active"]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """The answer to a run: what happened, and where the checkpoint stands if it is not where the caller thought."""
+
+    status: Literal["settled", "behind", "fenced", "changed"]
+    checkpoint: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A job that one sender holds until its lease ends.
+
+    Attributes:
+        sequence: counts the webhook's deliveries, from 1.
+        since_ms: when it was due for the first time.
+        failed: attempts that failed so far.
+        claim: names the lease.
+        claimed_ms: when the lease began.
+        alert: the alert in JSON, the bytes of the topic.
+    """
+
+    job_id: str
+    webhook_id: str
+    alert_id: str
+    sequence: int
+    since_ms: int
+    failed: int
+    claim: int
+    claimed_ms: int
+    alert: bytes
+
+
+class Jobs:
+    """The deliveries of one ledger.
+
+    Args:
+        redis: a client that answers in bytes.
+        ledger: its name.
+
+    Every method raises LedgerUnavailable when Redis does not answer; every call may be repeated.
+    """
+
+    def __init__(self, redis: Redis, ledger: str) -> None:
+        self._redis = redis
+        self._keys = Keys(ledger)
+        self._deliver = Script(redis, _HERE / "deliver_batch.lua")
+        self._claim = Script(redis, _HERE / "claim_jobs.lua")
+        self._note = Script(redis, _HERE / "note_attempt.lua")
+        self._replace = Script(redis, _HERE / "replace_webhook.lua")
+
+    # ------------------------------------------------------------------------------------------------- for the worker
+
+    async def begin(self) -> None:
+        """Remember when this Redis began to hold the ledger; only the first call counts.
+
+        Every worker calls it at its start, before anything is relayed: an alert that was on the topic earlier was told
+        by a Redis that is lost.
+        """
+        began_ms = str(await self.now_ms())
+        await asked(self._redis.hsetnx(self._keys.meta, "began_ms", began_ms))
+
+    async def known(self) -> Known:
+        """What a run of alerts is judged by."""
+        fields = ["began_ms", "told_until_ms"]
+        found = await asked(cast("Awaitable[list[bytes | None]]", self._redis.hmget(self._keys.meta, fields)))
+        began_ms, told_until_ms = (None if value is None else int(value) for value in found)
+        return Known(await self.records(), began_ms, told_until_ms)
+
+    async def take_over(
+        self,
+        partition: tuple[str, int],
+        *,
+        prev: int,
+        last: int,
+        alerts: Sequence[NewAlert],
+        known: Known,
+        told_until_ms: int | None,
+    ) -> TakenOver:
+        """Settle a run of the alerts topic: the feed, the jobs and the checkpoint, or nothing at all.
+
+        Args:
+            partition: topic and number.
+            prev: the offset that was delivered before the run.
+            last: the offset that the checkpoint moves to.
+            alerts: the run's alerts in order, with the webhooks chosen from `known`.
+            known: what the caller chose by.
+            told_until_ms: see `Known`; as this run leaves it.
+        """
+        webhook_ids = list(known.records)
+        position = {webhook_id: str(number) for number, webhook_id in enumerate(webhook_ids, start=1)}
+        keys = self._keys
+        names = [keys.meta, keys.alerts, keys.alert_ids, keys.webhooks, keys.jobs, keys.sequences]
+        names += [keys.due(webhook_id) for webhook_id in webhook_ids]
+        arguments: list[Any] = [partition_name(*partition), prev, last, await self.now_ms()]
+        arguments += ["" if told_until_ms is None else told_until_ms, json.dumps(webhook_ids), _digest(known.records)]
+        for alert in alerts:
+            chosen = " ".join(position[webhook_id] for webhook_id in alert.webhook_ids)
+            arguments += [alert.offset, alert.alert_id, alert.kind, alert.country or "", alert.text, chosen]
+        status, *told = await self._deliver(names, arguments)
+        word = status.decode()
+        return TakenOver(word, told[0] if word in ("behind", "fenced") else None)
+
+    # ------------------------------------------------------------------------------------------------- for the sender
+
+    async def now_ms(self) -> int:
+        """Redis' clock, in milliseconds since 1970: the one by which jobs are due and leased, whoever asks."""
+        seconds, microseconds = await asked(self._redis.time())
+        return seconds * 1000 + microseconds // 1000
+
+    async def records(self) -> dict[str, bytes]:
+        """Every subscription's record by its webhook's id."""
+        found = await asked(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self._keys.webhooks)))
+        return {webhook_id.decode(): record for webhook_id, record in found.items()}
+
+    async def claim(self, wanted: Mapping[str, int], *, count: int, now_ms: int, lease_ms: int) -> list[Leased]:
+        """Lease jobs that are due.
+
+        Args:
+            wanted: webhook id -> how many of its jobs at most; who comes first is served first.
+            count: how many at most in all.
+            now_ms: what is due by then.
+            lease_ms: for how long; a job that is not noted by then is due again.
+        """
+        keys = [self._keys.jobs, self._keys.alerts, *map(self._keys.due, wanted)]
+        return [
+            _read_leased(job_id, text, alert, now_ms)
+            for job_id, text, alert in await self._claim(keys, [now_ms, lease_ms, count, *wanted.values()])
+        ]
+
+    async def note(
+        self, leased: Leased, delivery: Delivery, *, next_ms: int | None, success_ms: int | None = None
+    ) -> bool:
+        """Note what became of a leased job, and log the attempt.
+
+        Args:
+            leased: the job.
+            delivery: the attempt, for the log.
+            next_ms: when to try again; None if never.
+            success_ms: when the receiver took it, if it did.
+
+        Returns:
+            False if the lease was over and another sender has the job: then only the log was written.
+        """
+        keys = [self._keys.jobs, self._keys.due(leased.webhook_id), self._keys.deliveries, self._keys.answered]
+        times = ["" if moment is None else moment for moment in (next_ms, success_ms)]
+        log = delivery.model_dump_json()
+        [status] = await self._note(keys, [leased.job_id, leased.claim, *times, log, DELIVERIES_KEPT])
+        return bool(status == b"noted")
+
+    async def last_success_ms(self, webhook_id: str) -> int:
+        """When the webhook's receiver last took a delivery; 0 if never."""
+        found = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.answered, webhook_id)))
+        return int(found or 0)
+
+    async def replace(self, old: bytes, new: StoredSubscription) -> bool:
+        """Change a subscription in Redis, unless it is no longer the record `old`."""
+        [status] = await self._replace([self._keys.webhooks], [new.id, old, new.to_record()])
+        return bool(status == b"replaced")
+
+
+def _digest(records: Mapping[str, bytes]) -> str:
+    read = b"".join(record + b"\0" for record in records.values())
+    return hashlib.sha1(read).hexdigest()  # noqa: S324  what a script in Redis can compute; tells change, not forgery
+
+
+def _read_leased(job_id: bytes, text: bytes, alert: bytes, now_ms: int) -> Leased:
+    job = json.loads(text)
+    return Leased(
+        job_id=job_id.decode(),
+        webhook_id=job["webhook_id"],
+        alert_id=job["alert_id"],
+        sequence=job["sequence"],
+        since_ms=job["since_ms"],
+        failed=job["failed"],
+        claim=job["claim"],
+        claimed_ms=now_ms,
+        alert=alert,
+    )

@@ -1,0 +1,35 @@
+#!lua
+--[[
+  Note what became of one leased job.
+
+  KEYS[1]  jobs        hash    job id -> {webhook_id, alert_id, entry, sequence, since_ms, failed, claim} in JSON
+  KEYS[2]  due         sorted set of the job's webhook, job id by the ms it is due
+  KEYS[3]  deliveries  stream  the attempts made, newest kept
+  KEYS[4]  answered    hash    webhook id -> ms of its last success
+
+  ARGV[1]  job         its id
+  ARGV[2]  claim       the lease the attempt was made under
+  ARGV[3]  next_ms     when to try again; "" for never: the job is done
+  ARGV[4]  success_ms  when the receiver took it; "" if it did not
+  ARGV[5]  delivery    the attempt in JSON, for the log
+  ARGV[6]  keep        about how many attempts the log keeps
+
+  Returns {status}
+    "noted"  done as told
+    "lost"   the lease ran out and another sender has the job, or it is done: only the log was written
+  Why a script: a sender that comes back late must not undo what another has noted since.
+]]
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'delivery', ARGV[5])
+local text = redis.call('HGET', KEYS[1], ARGV[1])
+local job = text and cjson.decode(text)
+if not job or job.claim ~= tonumber(ARGV[2]) then return {'lost'} end
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[4], job.webhook_id, ARGV[4]) end
+if ARGV[3] == '' then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('ZREM', KEYS[2], ARGV[1])
+else
+  job.failed = job.failed + 1
+  redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(job))
+  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+end
+return {'noted'}

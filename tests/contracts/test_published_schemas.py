@@ -1,0 +1,85 @@
+"""The published JSON Schemas are what the code says, and agree with the reader on good and bad events."""
+
+import copy
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from schemas.cloudevents import read_event
+from schemas.publish import FOLDER, event_schema, published_schemas
+from schemas.rejected_record import RejectedRecord
+
+LINE = {"model": "H100 SXM", "quantity": 8}
+BARE = {"id": "e1", "shipped_at": "2026-03-01T22:10:00Z", "destination": "IN", "lines": [LINE]}
+PERSON = {"actor": "a person", "reason": "a reason"}
+
+
+def test_the_published_schemas_are_fresh():
+    published = {path.name: path.read_text() for path in FOLDER.iterdir()}
+
+    assert published == published_schemas(), "run `python -m schemas.publish`"
+
+
+@pytest.mark.parametrize("name", sorted(published_schemas()))
+def test_a_published_schema_is_one_and_names_itself(name):
+    schema = json.loads(published_schemas()[name])
+    Draft202012Validator.check_schema(schema)
+
+    assert schema["$id"] == f"urn:quota-ledger:schema:{name.removesuffix('.schema.json')}"
+    assert schema["title"]
+    assert schema["description"]
+
+
+def structured(bare):
+    data = {name: value for name, value in bare.items() if name not in ("id", "type", "time")}
+    kind = bare.get("type") or "shipment.shipped"
+    event = {"specversion": "1.0", "id": bare.get("id"), "source": "/test", "type": kind, "data": data}
+    event = {name: value for name, value in event.items() if value is not None}
+    return event | ({"time": bare["time"]} if "time" in bare else {})
+
+
+def without(field):
+    return {name: value for name, value in BARE.items() if name != field}
+
+
+EVENTS = {
+    "good": BARE,
+    "unknown field": BARE | {"colour": "red"},
+    "time for shipped_at": without("shipped_at") | {"time": "2026-03-01T22:10:00Z"},
+    "null parent": BARE | {"consignee": {"name": "C", "ultimate_parent": None}},
+    "tpp for model": BARE | {"lines": [{"tpp_each": 4800, "quantity": 1}]},
+    "weights": BARE | {"lines": [{"eccn": "4E091", "quantity": 1}]},
+    "return": {"id": "r1", "type": "shipment.returned", "original_id": "e1"},
+    "adjusted": {"id": "a1", "type": "ledger.adjusted", "country": "IN", "period": "2026", "tpp": -5} | PERSON,
+    "resolved": {"id": "v1", "type": "shipment.resolved", "original_id": "e1", "lines": [{"model": "X", "tpp_each": 9}]}
+    | PERSON,
+    "no id": without("id"),
+    "no destination": without("destination"),
+    "no time at all": without("shipped_at"),
+    "null destination": BARE | {"destination": None},
+    "no lines": BARE | {"lines": []},
+    "no quantity": BARE | {"lines": [{"model": "H100 SXM"}]},
+    "no model": BARE | {"lines": [{"quantity": 8}]},
+    "quantity of nought": BARE | {"lines": [LINE | {"quantity": 0}]},
+    "quantity in words": BARE | {"lines": [LINE | {"quantity": "8"}]},
+    "unknown type": BARE | {"type": "shipment.lost"},
+    "correction without time": BARE | {"type": "shipment.corrected", "original_id": "e0"},
+    "return of nothing": {"id": "r1", "type": "shipment.returned"},
+    "resolved without model": {"id": "v1", "type": "shipment.resolved", "original_id": "e1", "lines": [{"tpp_each": 9}]}
+    | PERSON,
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+@pytest.mark.parametrize("form", ["bare", "structured"])
+def test_the_schema_accepts_what_the_reader_accepts(name, form):
+    event = copy.deepcopy(EVENTS[name]) if form == "bare" else structured(EVENTS[name])
+    accepted = Draft202012Validator(event_schema(structured=form == "structured")).is_valid(event)
+    try:
+        read_event(json.dumps(event).encode(), default_source="/test")
+        read = True
+    except RejectedRecord:
+        read = False
+
+    assert accepted == read

@@ -1,0 +1,153 @@
+"""A real worker on a real broker and a real Redis: what is produced is debited once, or parked with its reason."""
+
+import json
+import socket
+
+import pytest
+
+from tests.live_kafka.desk import H100, LiveDesk, shipment
+from tests.parts import wait_until
+
+
+@pytest.fixture
+def desk(make_settings):
+    desk = LiveDesk(make_settings(partitions=4))
+    yield desk
+    desk.close()
+
+
+def test_bare_events_are_debited_and_told_again_change_nothing(desk, processes):
+    processes.start("worker", desk.settings)
+    said = [shipment(f"e{n}", quantity=n + 1) for n in range(20)]
+    desk.produce(said)
+    desk.wait_settled(20)
+    assert desk.posted() == {"IN": 210 * H100}
+
+    desk.produce(said)
+    desk.wait_settled(40)
+    assert desk.posted() == {"IN": 210 * H100}
+    assert desk.rejects() == []
+
+
+def test_structured_and_binary_events_of_another_client_are_debited(desk, processes):
+    from confluent_kafka import Producer
+
+    worker = processes.start("worker", desk.settings)
+    client = Producer({"bootstrap.servers": desk.settings.kafka_bootstrap})
+    data = {name: value for name, value in shipment("x", quantity=2).items() if name != "id"}
+    envelope = {"specversion": "1.0", "source": "/acme", "type": "shipment.shipped"}
+    topic = desk.settings.topic_shipments
+    client.produce(topic, json.dumps({**envelope, "id": "s1", "data": data}).encode())
+    headers = {f"ce_{name}": value for name, value in {**envelope, "id": "b1"}.items()}
+    client.produce(topic, json.dumps(data).encode(), headers=headers | {"content-type": "application/json"})
+    client.produce(topic, json.dumps({**envelope, "id": "b1", "data": data}).encode())  # b1 again, in the other mode
+    assert client.flush(20) == 0
+    desk.wait_settled(3)
+
+    assert desk.posted() == {"IN": 4 * H100}
+    assert desk.decision("/acme", "b1").outcome == "applied"
+    assert worker.exit_code() is None
+
+
+def test_a_bare_event_is_named_by_its_source_header(desk, processes):
+    processes.start("worker", desk.settings)
+    desk.produce([shipment("h1")], headers=[("source", b"/from/header")])
+    desk.wait_settled(1)
+
+    assert desk.decision("/from/header", "h1") is not None
+
+
+def test_the_same_key_with_another_quantity_is_parked_as_a_conflict(desk, processes):
+    processes.start("worker", desk.settings)
+    desk.produce([shipment("e1", quantity=1)])
+    desk.wait_settled(1)
+    desk.produce([shipment("e1", quantity=2), shipment("e2", quantity=5)])
+    desk.wait_settled(3)
+
+    assert desk.posted() == {"IN": 6 * H100}
+    (reject,) = desk.rejects()
+    assert dict(reject.headers)["quota-reason"] == b"conflict"
+    assert dict(reject.headers)["quota-event-key"].endswith(b"#e1")
+    assert json.loads(reject.value)["lines"][0]["quantity"] == 2
+
+
+def test_every_broken_body_is_parked_with_its_reason_and_stops_nothing(desk, processes):
+    from tests.core.test_reading_events import BROKEN
+
+    processes.start("worker", desk.settings)
+    bodies = [value for value, _ in BROKEN.values()]
+    desk.produce([shipment("before"), *bodies, shipment("unknown", country="UK"), shipment("after")])
+    desk.wait_settled(len(bodies) + 3)
+
+    assert desk.posted() == {"IN": 2 * H100}
+    rejects = desk.rejects()
+    told = sorted((dict(reject.headers)["quota-reason"].decode(), reject.value or b"") for reject in rejects)
+    expected = [(reason, value or b"") for value, reason in BROKEN.values()]
+    assert told == sorted([*expected, ("unknown_country", json.dumps(shipment("unknown", country="UK")).encode())])
+    places = set()
+    for reject in rejects:
+        headers = dict(reject.headers)
+        assert headers["quota-topic"].decode() == desk.settings.topic_shipments
+        assert headers["quota-detail"]
+        places.add((headers["quota-partition"], headers["quota-offset"]))
+    assert len(places) == len(rejects)
+    hint = next(
+        dict(r.headers)["quota-detail"] for r in rejects if dict(r.headers)["quota-reason"] == b"unknown_country"
+    )
+    assert b"GB" in hint
+
+
+def test_crossings_and_tier_3_shipments_reach_the_alerts_topic_in_order(desk, processes):
+    processes.start("worker", desk.settings)
+    desk.produce([shipment("big", quantity=45_500)])
+    desk.produce([shipment("cn", country="CN")])
+    alerts = wait_until(lambda: len(found := desk.alerts()) >= 3 and found, "three alerts")
+
+    assert {alert["kind"] for alert in alerts} == {"quota.near_cap", "tier3.shipment"}
+    assert [alert["level"] for alert in alerts if alert["kind"] == "quota.near_cap"] == [75, 90]
+    wait_until(lambda: desk.redis.llen(desk.keys.outbox) == 0, "the outbox to be empty")
+
+
+def test_a_worker_opens_no_port_and_logs_no_password(desk, processes):
+    host = desk.settings.redis_url.get_secret_value().removeprefix("redis://")
+    secret = desk.settings.model_copy(
+        update={"redis_url": type(desk.settings.redis_url)(f"redis://default:S3cret@{host}")}
+    )
+    desk.redis.acl_setuser("default", enabled=True, passwords=["+S3cret"], nopass=False)
+    try:
+        worker = processes.start("worker", secret)
+        LiveDesk.produce(desk, [shipment("e1")])
+        with desk.redis.client() as asking:
+            asking.execute_command("AUTH", "S3cret")
+            name = f"checkpoint:{desk.settings.topic_shipments}:"
+            wait_until(
+                lambda: any(field.decode().startswith(name) for field in asking.hkeys(desk.keys.meta)), "the event"
+            )
+        with socket.socket() as probe, pytest.raises(OSError):
+            probe.connect(("127.0.0.1", 6066))
+        assert "S3cret" not in worker.log_tail(10_000)
+    finally:
+        desk.redis.execute_command("AUTH", "S3cret")
+        desk.redis.acl_setuser("default", enabled=True, nopass=True, reset_passwords=False)
+
+
+def test_sigterm_ends_a_worker_and_the_next_goes_on_where_it_stopped(desk, processes):
+    first = processes.start("worker", desk.settings)
+    desk.produce([shipment(f"e{n}") for n in range(50)])
+    desk.wait_settled(50)
+    first.signal(15)
+    assert first.process.wait(10) == 0
+    desk.produce([shipment(f"f{n}") for n in range(50)])
+    processes.start("worker", desk.settings)
+    desk.wait_settled(100)
+
+    assert desk.posted() == {"IN": 100 * H100}
+
+
+def test_a_worker_without_its_topics_says_which_are_missing(make_settings, processes, kafka):
+    settings = make_settings(partitions=1).model_copy(update={"topic_alerts": "nobody-made-this"})
+    worker = processes.start("worker", settings)
+
+    assert worker.process.wait(30) == 69
+    assert "nobody-made-this" in worker.log_tail(50)
+    assert "topics create" in worker.log_tail(50)

@@ -1,0 +1,487 @@
+"""The endpoint on a real Redis: what it answers, and that it never answers what it does not know."""
+
+import json
+from datetime import UTC, datetime
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from ledger.book.keys import Keys
+from ledger.book.position import Position
+from ledger.book.post import Book, Judged
+from ledger.book.read import Reader
+from ledger.book.script import connect
+from ledger.errors import LedgerUnavailable
+from ledger.policy import load_policy
+from ledger.rules.assess import assess
+from schemas.cloudevents import read_event
+from schemas.decision import Decision
+from schemas.quota_status import QuotaStatus
+from streams.api.app import create_app
+from streams.settings import Settings
+from streams.webhooks.feed import Feed
+from streams.webhooks.jobs import Jobs
+from streams.webhooks.subscription import read_record
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+POLICY = load_policy("annual-50k")
+CAP = 791_600_000
+H100 = 15_832
+PARTITION = "shipments:0"
+
+
+def said(event_id="e-1", *, quantity=1, country="IN", model="H100 SXM", **more):
+    event = {"id": event_id, "shipped_at": "2026-03-01T00:00:00Z", "destination": country}
+    return event | {"lines": [{"vendor": "NVIDIA", "model": model, "quantity": quantity}]} | more
+
+
+class Topic(list):
+    """A producer that keeps what it is given; `away` makes it refuse."""
+
+    away = False
+
+    def send_all(self, topic, records):
+        if self.away:
+            raise LedgerUnavailable("Kafka is away: nothing listens at 127.0.0.1:1")
+        self.extend((topic, *record) for record in records)
+        return len(self)
+
+
+class Desk:
+    """The endpoint of one ledger, and what a worker would do to that ledger."""
+
+    def __init__(self, redis, ledger, settings):
+        self.redis, self.keys, self.topic = redis, Keys(ledger), Topic()
+        self.book = Book(redis, ledger, now=lambda: NOW)
+        self.position = Position(redis, ledger)
+        self.offset = -1
+        self.app = create_app(
+            settings,
+            reader=Reader(redis, ledger, now=lambda: NOW),
+            feed=Feed(redis, ledger),
+            jobs=Jobs(redis, ledger),
+            producer=self.topic,
+            clock=lambda: NOW,
+        )
+        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
+        self.http = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
+
+    async def adopt(self):
+        await self.redis.hset(self.keys.meta, "policy", POLICY.sha256)
+        await self.redis.hset(self.keys.policies, POLICY.sha256, json.dumps(POLICY.document()))
+
+    async def post(self, *events):
+        async def park(_):
+            pytest.fail("nothing here is to be parked")
+
+        run = []
+        for offset, event in enumerate(events, start=self.offset + 1):
+            value = json.dumps(event).encode()
+            read = read_event(value, default_source="/kafka/shipments")
+            run.append(Judged(offset, 1_770_000_000_000, value, (), read, assess(read, POLICY)))
+        await self.book.post(PARTITION, self.offset, run, policy=POLICY, park=park)
+        self.offset += len(run)
+
+    async def tell(self, offset, **alert):
+        """Put an alert into the feed, as the worker does."""
+        told = {"alert_id": f"al_{offset}", "kind": "quota.near_cap", "severity": "warning", "country": "IN"}
+        told |= {"occurred_at": NOW.isoformat(), "recorded_at": NOW.isoformat(), "policy_id": "p"}
+        told |= {"policy_sha256": "0", "incident_key": "i", "message": "m"} | alert
+        fields = {"kind": told["kind"], "country": told["country"], "alert": json.dumps(told)}
+        await self.redis.xadd(self.keys.alerts, fields, id=f"{offset + 1}-0")
+
+
+SETTINGS = {"auth": "off", "secret_key": SecretStr("a key of the tests"), "webhook_allow": "127.0.0.0/8"}
+
+
+@pytest.fixture
+async def desk(redis, ledger):
+    desk = Desk(redis, ledger, Settings(ledger=ledger, **SETTINGS))
+    await desk.adopt()
+    async with desk.http:
+        yield desk
+
+
+def problem(answer, status, name):
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert (answer.status_code, told["status"], told["type"]) == (status, status, f"urn:quota-ledger:problem:{name}")
+    assert told["detail"]
+    return told
+
+
+# ------------------------------------------------------------------------------------------------------------- Balances
+
+
+async def test_a_balance_says_how_much_is_used_of_what_and_how_fresh_that_is(desk):
+    await desk.post(said(quantity=37_500))
+    await desk.position.note_ends({PARTITION: 3})
+    answer = await desk.http.get("/v1/quotas/IN")
+    told = answer.json()
+
+    assert answer.status_code == 200
+    assert told["posted_tpp"] == 37_500 * H100
+    assert told["available_tpp"] == CAP - 37_500 * H100
+    assert (told["cap_tpp"], told["tier"], told["period"], told["status"]) == (CAP, 2, "2026", "near_cap")
+    assert (told["used_ratio"], told["h100_equivalents"]) == (0.75, 37_500.0)
+    assert [level["level"] for level in told["thresholds"] if level["crossed_at"]] == [75]
+    assert told["period_end"] == "2027-01-01T00:00:00Z"
+    assert told["freshness"] == {"applied_at": "2026-11-22T12:00:00Z", "lag_records": 2, "lag_s": 0.0}
+    assert (told["policy_id"], told["policy_sha256"]) == ("annual-50k", POLICY.sha256)
+
+
+async def test_every_country_has_a_balance_and_filters_choose(desk):
+    await desk.post(said("a", quantity=40_000), said("b", country="AE"), said("c", country="KP"))
+    everyone = (await desk.http.get("/v1/quotas")).json()
+    near = (await desk.http.get("/v1/quotas", params={"status": "near_cap"})).json()
+    third = (await desk.http.get("/v1/quotas", params={"tier": 3, "period": "2026"})).json()
+
+    assert len(everyone["items"]) == len(POLICY.countries) == 250
+    assert everyone["next"] is None
+    assert everyone["freshness"]["applied_at"] == "2026-11-22T12:00:00Z"
+    assert [item["country"] for item in near["items"]] == ["IN"]
+    assert {item["status"] for item in third["items"]} == {"prohibited"}
+    assert {item["country"]: item["posted_tpp"] for item in third["items"]}["KP"] == H100
+
+
+async def test_no_cap_is_null_and_never_zero(desk):
+    told = (await desk.http.get("/v1/quotas/DE")).json()
+
+    assert (told["status"], told["cap_tpp"], told["available_tpp"], told["used_ratio"]) == ("unlimited", *[None] * 3)
+    assert told["thresholds"] == []
+
+
+async def test_another_period_is_another_balance(desk):
+    await desk.post(said())
+
+    assert (await desk.http.get("/v1/quotas/IN", params={"period": "2025"})).json()["posted_tpp"] == 0
+    problem(await desk.http.get("/v1/quotas/IN", params={"period": "2026-Q1"}), 422, "invalid-request")
+
+
+async def test_an_unknown_country_is_404_with_the_likely_one(desk):
+    told = problem(await desk.http.get("/v1/quotas/UK"), 404, "unknown-country")
+
+    assert "GB" in told["detail"]
+
+
+async def test_an_unchanged_answer_is_304_and_still_says_how_fresh_it_is(desk):
+    await desk.post(said())
+    for path in ("/v1/quotas", "/v1/quotas/IN", "/v1/policy"):
+        tag = (await desk.http.get(path)).headers["etag"]
+        await desk.position.note_ends({PARTITION: 100})
+        again = await desk.http.get(path, headers={"If-None-Match": f'"other", {tag}'})
+
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    fresh = await desk.http.get("/v1/quotas/IN", headers={"If-None-Match": tag})
+    assert json.loads(fresh.headers["quota-freshness"])["lag_records"] == 99
+
+
+async def test_a_booking_changes_the_tag(desk):
+    before = (await desk.http.get("/v1/quotas/IN")).headers["etag"]
+    await desk.post(said())
+    after = await desk.http.get("/v1/quotas/IN", headers={"If-None-Match": before})
+
+    assert after.status_code == 200
+    assert after.json()["posted_tpp"] == H100
+
+
+# ------------------------------------------------------------------------------------------- Decisions and assessments
+
+
+async def test_a_decision_tells_what_became_of_an_event(desk):
+    await desk.post(said("a", quantity=2), said("b", quantity=3))
+    answer = await desk.http.get("/v1/decisions", params={"source": "/kafka/shipments", "id": "b"})
+    decision = Decision.model_validate_json(answer.content)
+
+    assert (decision.event_key, decision.outcome) == ("/kafka/shipments#b", "applied")
+    [charge] = decision.charges
+    assert (charge.account, charge.before_tpp, charge.tpp, charge.after_tpp) == (
+        "country:IN",
+        2 * H100,
+        3 * H100,
+        5 * H100,
+    )
+
+
+async def test_an_event_that_was_not_seen_is_404_with_freshness(desk):
+    await desk.post(said())
+    told = problem(
+        await desk.http.get("/v1/decisions", params={"source": "/http", "id": "nobody"}), 404, "unknown-event"
+    )
+
+    assert told["freshness"]["applied_at"] == "2026-11-22T12:00:00Z"
+
+
+async def test_an_assessment_foresees_charge_and_alerts_and_books_nothing(desk):
+    await desk.post(said("a", quantity=37_000))
+    answer = await desk.http.post("/v1/assessments", json=said("b", quantity=8_500))
+    decision = Decision.model_validate_json(answer.content)
+
+    assert (decision.event_key, decision.outcome, decision.recorded_at) == ("/http#b", None, None)
+    assert decision.charges[0].before_tpp == 37_000 * H100
+    assert decision.charges[0].after_tpp == 45_500 * H100
+    assert [(alert.kind, alert.level) for alert in decision.alerts] == [("quota.near_cap", 75), ("quota.near_cap", 90)]
+    assert decision.fits is True
+    assert (await desk.http.get("/v1/quotas/IN")).json()["posted_tpp"] == 37_000 * H100
+    assert desk.topic == []
+
+
+async def test_an_assessment_takes_a_cloudevent_and_a_shipped_policy_by_name(desk):
+    data = said()
+    envelope = {"specversion": "1.0", "id": data.pop("id"), "source": "/erp", "type": "shipment.shipped", "data": data}
+    answer = await desk.http.post("/v1/assessments", params={"policy": "annual-50k"}, json=envelope)
+
+    assert answer.json()["event_key"] == "/erp#e-1"
+    for name in ("/etc/passwd", "annual"):
+        told = problem(
+            await desk.http.post("/v1/assessments", params={"policy": name}, json=said()), 422, "invalid-request"
+        )
+        assert "annual-50k" in told["detail"]
+
+
+async def test_an_invalid_event_is_422_with_every_error_at_once(desk):
+    bad = said(quantity=0, shipped_at="yesterday", destination=7)
+    told = problem(await desk.http.post("/v1/assessments", json=bad), 422, "invalid-event")
+
+    assert {error["field"] for error in told["errors"]} == {"shipped_at", "destination", "lines.0.quantity"}
+    assert all(error["reason"] and error["advice"] for error in told["errors"])
+    unknown = problem(await desk.http.post("/v1/assessments", json=said(country="UK")), 422, "invalid-event")
+    assert (unknown["errors"][0]["reason"], "GB" in unknown["detail"]) == ("unknown_country", True)
+
+
+# ------------------------------------------------------------------------------------------------------------ Shipments
+
+
+async def test_a_shipment_goes_onto_the_topic_as_it_was_sent(desk):
+    body = json.dumps(said("a", shipment_id="S-1"), indent=2)
+    answer = await desk.http.post("/v1/shipments", content=body)
+
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "event_keys": ["/http#a"]})
+    assert desk.topic == [("shipments", b"S-1", body.encode(), [("source", b"/http")])]
+
+
+async def test_a_list_goes_onto_the_topic_in_order(desk):
+    answer = await desk.http.post("/v1/shipments", json=[said("a"), said("b")])
+
+    assert answer.json()["event_keys"] == ["/http#a", "/http#b"]
+    assert [read_event(value, headers, default_source="/x").key for _, _, value, headers in desk.topic] == [
+        "/http#a",
+        "/http#b",
+    ]
+
+
+async def test_one_bad_event_in_a_list_names_it_and_sends_nothing(desk):
+    events = [said("a"), said("b", quantity=0), said("c", country="UK"), said("a", quantity=2), 7]
+    told = problem(await desk.http.post("/v1/shipments", json=events), 422, "invalid-event")
+
+    assert [(error["field"].split(".")[0], error["reason"]) for error in told["errors"]] == [
+        ("[1]", "number_out_of_range"),
+        ("[2]", "unknown_country"),
+        ("[3]", "conflict"),
+        ("[4]", "not_an_object"),
+    ]
+    assert desk.topic == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"[]", b"[NaN]", b"nonsense", b'{"id": ' + b"[" * 100_000])
+async def test_a_body_that_is_no_event_is_422(desk, body):
+    answer = await desk.http.post("/v1/shipments", content=body)
+
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_list_of_more_than_a_thousand_is_refused(desk):
+    told = problem(await desk.http.post("/v1/shipments", json=[said()] * 1001), 422, "invalid-request")
+
+    assert "1,000" in told["detail"]
+
+
+async def test_a_body_past_the_limit_is_413(desk):
+    problem(await desk.http.post("/v1/assessments", content=b" " * 200_000), 413, "too-large")
+    problem(await desk.http.post("/v1/shipments", content=b" " * 17_000_000), 413, "too-large")
+
+    async def chunks():
+        for _ in range(200):
+            yield b" " * 1000
+
+    problem(await desk.http.post("/v1/webhooks", content=chunks()), 413, "too-large")
+
+
+async def test_kafka_away_is_503_for_writes_while_reads_go_on(desk):
+    desk.topic.away = True
+    answer = await desk.http.post("/v1/shipments", json=said())
+
+    assert "127.0.0.1:1" in problem(answer, 503, "unavailable")["detail"]
+    assert (await desk.http.get("/v1/quotas/IN")).status_code == 200
+
+
+# ------------------------------------------------------------------------------------------------- Alerts and webhooks
+
+
+async def test_alerts_come_in_pages_newest_first_and_filters_choose(desk):
+    for offset in range(5):
+        await desk.tell(offset, country="IN" if offset % 2 else "AE")
+    first = (await desk.http.get("/v1/alerts", params={"limit": 3})).json()
+    rest = (await desk.http.get("/v1/alerts", params={"limit": 3, "cursor": first["next"]})).json()
+    india = (await desk.http.get("/v1/alerts", params={"country": "IN"})).json()
+
+    assert [alert["alert_id"] for alert in first["items"]] == ["al_4", "al_3", "al_2"]
+    assert [alert["alert_id"] for alert in rest["items"]] == ["al_1", "al_0"]
+    assert rest["next"] is None
+    assert [alert["alert_id"] for alert in india["items"]] == ["al_3", "al_1"]
+    assert (await desk.http.get("/v1/alerts", params={"since": "2027-01-01T00:00:00Z"})).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"kind": "quota.nonsense"}, {"country": "india"}, {"since": "yesterday"}, {"cursor": "x"}, {"limit": 0}]
+)
+async def test_a_filter_that_cannot_be_is_422(desk, query):
+    assert (
+        next(iter(query)) in problem(await desk.http.get("/v1/alerts", params=query), 422, "invalid-request")["detail"]
+    )
+
+
+async def test_a_webhook_is_a_record_on_the_settings_topic_and_its_secret_is_told_once(desk):
+    answer = await desk.http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/hook", "kinds": ["quota.exceeded"]})
+    told = answer.json()
+    [(topic, key, record, _)] = desk.topic
+
+    assert answer.status_code == 201
+    assert told["secret"].startswith("whsec_")
+    assert (topic, key) == ("quota.settings", f"webhook:{told['id']}".encode())
+    assert told["secret"].encode() not in record
+    await desk.redis.hset(desk.keys.webhooks, told["id"], record)
+    listed = (await desk.http.get("/v1/webhooks")).json()
+    assert [webhook["id"] for webhook in listed["items"]] == [told["id"]]
+    assert "secret" not in listed["items"][0]
+    assert read_record(record).kinds == ["quota.exceeded"]
+
+
+@pytest.mark.parametrize(
+    "body", [{"url": "http://169.254.169.254/"}, {"url": "nonsense"}, {}, {"url": "https://example.com", "knds": []}]
+)
+async def test_a_webhook_that_may_not_be_is_422_and_not_kept(desk, body):
+    problem(await desk.http.post("/v1/webhooks", json=body), 422, "invalid-request")
+
+    assert desk.topic == []
+
+
+# ----------------------------------------------------------------------------------------------- Health, pages, errors
+
+
+async def test_the_policy_in_force_is_told_with_its_document(desk):
+    told = (await desk.http.get("/v1/policy")).json()
+
+    assert (told["policy_id"], told["policy_sha256"], told["period"]) == ("annual-50k", POLICY.sha256, "2026")
+    assert told["document"] == POLICY.document()
+
+
+async def test_redis_away_is_503_everywhere_and_never_a_zero(ledger):
+    redis = connect("redis://127.0.0.1:1/0", timeout_s=1)
+    desk = Desk(redis, ledger, Settings(ledger=ledger, **SETTINGS))
+    async with desk.http:
+        for path in (
+            "/v1/quotas",
+            "/v1/quotas/IN",
+            "/v1/alerts",
+            "/v1/policy",
+            "/v1/webhooks",
+            "/v1/decisions?source=a&id=b",
+        ):
+            answer = await desk.http.get(path)
+            assert "Redis" in problem(answer, 503, "unavailable")["detail"]
+            assert answer.headers["retry-after"] == "1"
+        for path in ("/v1/assessments", "/v1/shipments"):
+            problem(await desk.http.post(path, json=said()), 503, "unavailable")
+        problem(await desk.http.get("/readyz"), 503, "not-ready")
+        assert (await desk.http.get("/livez")).status_code == 200
+    await redis.aclose()
+
+
+async def test_readiness_names_what_is_missing(redis, ledger):
+    desk = Desk(redis, ledger, Settings(ledger=ledger, kafka_bootstrap="127.0.0.1:1", **SETTINGS))
+    async with desk.http:
+        assert "no policy" in problem(await desk.http.get("/readyz"), 503, "not-ready")["detail"]
+        await desk.adopt()
+        ready = await desk.http.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        assert "Kafka is away" in ready.json()["notes"][0]
+        await desk.position.note_stopped("host-1", "shipments:0: Redis went back")
+        assert "Redis went back" in problem(await desk.http.get("/readyz"), 503, "not-ready")["detail"]
+
+
+async def test_calls_that_do_not_exist_are_problems_too(desk):
+    problem(await desk.http.get("/v1/nothing"), 404, "not-found")
+    answer = await desk.http.delete("/v1/quotas")
+    problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == "GET"
+
+
+async def test_with_keys_required_every_call_but_health_and_pages_is_401(redis, ledger):
+    desk = Desk(redis, ledger, Settings(ledger=ledger, **SETTINGS | {"auth": "required"}))
+    await desk.adopt()
+    async with desk.http:
+        for path in ("/v1/quotas", "/v1/quotas/IN", "/v1/alerts", "/v1/policy", "/v1/webhooks", "/v1/decisions"):
+            answer = await desk.http.get(path, headers={"Authorization": "Bearer qk_x_y"})
+            problem(answer, 401, "unauthorized")
+            assert answer.headers["www-authenticate"] == "Bearer"
+        for path in ("/v1/shipments", "/v1/assessments", "/v1/webhooks"):
+            problem(await desk.http.post(path, json=said()), 401, "unauthorized")
+        for path in ("/livez", "/readyz", "/", "/docs", "/openapi.json"):
+            assert (await desk.http.get(path)).status_code == 200
+    assert desk.topic == []
+
+
+async def test_a_page_from_elsewhere_may_not_call_through_a_visitors_browser(desk):
+    elsewhere = await desk.http.post("/v1/shipments", json=said(), headers={"Origin": "http://evil.example"})
+    rebound = await desk.http.get("/v1/quotas", headers={"Host": "evil.example:8080"})
+    own = await desk.http.get("/v1/quotas/IN", headers={"Origin": "http://127.0.0.1:8080"})
+
+    problem(elsewhere, 403, "forbidden")
+    problem(rebound, 403, "forbidden")
+    assert own.status_code == 200
+    assert desk.topic == []
+
+
+async def test_the_pages_load_nothing_from_elsewhere(desk):
+    for path in ("/", "/docs"):
+        page = await desk.http.get(path)
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
+        assert "http://" not in page.text
+        assert "https://" not in page.text
+        assert "<script" not in page.text
+    assert "GET /v1/quotas/{iso2}" in (await desk.http.get("/docs")).text
+
+
+async def test_the_openapi_document_is_3_1_and_every_problem_is_documented_as_one(desk):
+    document = (await desk.http.get("/openapi.json")).json()
+
+    assert document["openapi"].startswith("3.1")
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(answer["content"]) == ["application/problem+json"], (path, status)
+    references = set(_references(document))
+    assert references <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+
+
+def _references(value):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "$ref":
+                yield inner
+            else:
+                yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+async def test_answers_keep_to_their_published_models(desk):
+    await desk.post(said())
+
+    QuotaStatus.model_validate_json((await desk.http.get("/v1/quotas/IN")).content)
+    assert isinstance((await desk.http.get("/v1/quotas/IN")).json()["posted_tpp"], int)
