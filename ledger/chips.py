@@ -185,18 +185,24 @@ def read_chips(rows: Sequence[Mapping[str, str]], *, file: str = "chips.csv") ->
     return Catalogue(parts)
 
 
+def with_makers_as_in(shipped: Sequence[Mapping[str, str]], own: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """The user's rows with each maker spelled as the shipped table does, else as it was first written."""
+    spellings: dict[str, str] = {}
+    for row in (*shipped, *own):
+        spellings.setdefault(_compared(row["vendor"]), row["vendor"])
+    return [{**row, "vendor": spellings[_compared(row["vendor"])]} for row in own]
+
+
 def own_on_top(shipped: Sequence[Mapping[str, str]], own: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Both tables as one: a row of the user's replaces the shipped row of that model, and takes over its names."""
-    spellings = {_compared(row["vendor"]): row["vendor"] for row in shipped}
-    added = [{**row, "vendor": spellings.get(_compared(row["vendor"]), row["vendor"])} for row in own]
-    models = {(row["vendor"], _compared(row["model"])) for row in added}
-    taken = {(row["vendor"], _compared(name)) for row in added for name in _names(row)}
+    models = {(row["vendor"], _compared(row["model"])) for row in own}
+    taken = {(row["vendor"], _compared(name)) for row in own for name in _names(row)}
     kept = []
     for row in shipped:
         if (row["vendor"], _compared(row["model"])) not in models:
             aliases = [name for name in row["aliases"].split(";") if (row["vendor"], _compared(name)) not in taken]
             kept.append({**row, "aliases": ";".join(aliases)})
-    return kept + added
+    return kept + [dict(row) for row in own]
 
 
 def _read_part(row: Mapping[str, str]) -> Part:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from ledger.chips import CLASS_SOURCE, own_on_top, read_chips
+from ledger.chips import CLASS_SOURCE, own_on_top, read_chips, with_makers_as_in
 from ledger.countries import read_countries
 from ledger.errors import WrongCall
 from ledger.periods import CalendarYears
@@ -284,7 +284,7 @@ def load_policy(id_or_path: str, chips: Path | None = None) -> Policy:
         raise WrongCall(f"there is no policy {id_or_path!r}; {hint}")
     chip_rows = _read_table(DATA / "chips.csv")
     if chips is not None:
-        own_rows = _read_table(chips, needed=_OWN_COLUMNS)
+        own_rows = with_makers_as_in(chip_rows, _read_table(chips, needed=_OWN_COLUMNS))
         read_chips(own_rows, file=str(chips))
         chip_rows = own_on_top(chip_rows, own_rows)
     document = {
@@ -345,7 +345,8 @@ def _read_text(stated: dict[str, Any], file: str) -> _PolicyText:
     try:
         return _PolicyText.model_validate_json(json.dumps(stated))
     except ValidationError as failure:
-        raise WrongCall(f"{file}: {_in_words(failure.errors(include_url=False)[0])}") from None
+        errors = sorted(failure.errors(include_url=False), key=lambda wrong: wrong["type"] != "extra_forbidden")
+        raise WrongCall(f"{file}: {_in_words(errors[0])}") from None
 
 
 def _in_words(wrong: ErrorDetails) -> str:

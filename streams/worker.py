@@ -67,7 +67,9 @@ def run_worker(settings: Settings) -> NoReturn:
     gc.set_threshold(50_000, 20, 100)  # a run keeps a thousand fresh containers alive: fewer young collections
     asyncio.run(_open_ledger(settings))
     app = make_app(settings)
-    faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)
+    worker.spinner = None  # writes to the terminal even when quiet
+    worker.execute_from_commandline()
 
 
 async def _open_ledger(settings: Settings) -> None:

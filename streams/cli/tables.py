@@ -19,12 +19,16 @@ COLOUR_OF_STATUS = {
     "open": "green",
 }
 COLOUR_OF_SEVERITY = {"info": "blue", "warning": "yellow", "critical": "red"}
-_BAR_CELLS = 20
+_BAR_CELLS = 12
+_WIDTH_IN_PIPES = 200
 
 
 def show(answer: RenderableType) -> None:
-    """Print on standard output, without colour where that is no terminal."""
-    Console(highlight=False, soft_wrap=True).print(answer)
+    """Print on standard output; where that is no terminal, without colour and with room for everything."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_IN_PIPES
+    console.print(answer)
 
 
 def show_json(answer: BaseModel) -> None:
@@ -43,32 +47,25 @@ def bar(ratio: float | None, colour: str) -> Text:
 
 
 def quota_table(quotas: QuotaList) -> RenderableType:
-    """The countries of which anything is booked or held; the others are counted."""
+    """The countries of which anything is booked or held; the others are counted. Fits 80 columns."""
     moved = [item for item in quotas.items if item.posted_tpp or item.reserved_tpp or item.held_lines]
     moved.sort(key=lambda item: (-(item.used_ratio or 0), -item.posted_tpp, item.country))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("country", "tier", "period", "used"):
-        table.add_column(heading)
-    for heading in ("%", "posted TPP", "cap TPP", "H100"):
-        table.add_column(heading, justify="right")
-    table.add_column("status")
-    table.add_column("held", justify="right")
+    table = _table("country", "tier", "used", right=("%", "posted TPP", "cap TPP"), left=("status",))
     for item in moved:
         colour = COLOUR_OF_STATUS[item.status]
+        held = f", {item.held_lines} held" if item.held_lines else ""
         table.add_row(
             f"{item.country} {item.name}",
             str(item.tier),
-            item.period,
             bar(item.used_ratio, colour),
             _percent(item.used_ratio),
             f"{item.posted_tpp:,}",
             _amount(item.cap_tpp),
-            f"{item.h100_equivalents:,.1f}",
-            Text(item.status, colour),
-            str(item.held_lines or ""),
+            Text.assemble((item.status, colour), held),
         )
+    period = f"Period {quotas.items[0].period}. " if quotas.items else ""
     rest = f"{len(quotas.items) - len(moved)} countries have no entries."
-    return Group(table, Text(f"{rest} {freshness_line(quotas.freshness)}", "dim"))
+    return Group(table, Text(f"{period}{rest} {freshness_line(quotas.freshness)}", "dim"))
 
 
 def quota_sheet(item: QuotaStatus) -> RenderableType:
@@ -132,12 +129,7 @@ def freshness_line(freshness: Freshness) -> str:
 
 
 def _charges(charges: list[Charge]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("account", "period"):
-        table.add_column(heading)
-    for heading in ("charge TPP", "before", "after", "cap"):
-        table.add_column(heading, justify="right")
-    table.add_column("status")
+    table = _table("account", "period", right=("charge TPP", "before", "after", "cap"), left=("status",))
     for charge in charges:
         table.add_row(
             charge.account,
@@ -148,6 +140,19 @@ def _charges(charges: list[Charge]) -> Table:
             _amount(charge.cap_tpp),
             Text(charge.status, COLOUR_OF_STATUS[charge.status]),
         )
+    return table
+
+
+def _table(first: str, *then: str, right: tuple[str, ...], left: tuple[str, ...]) -> Table:
+    """A table of which only the first column may be broken: an amount is never cut."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column(first, overflow="fold")
+    for heading in then:
+        table.add_column(heading, no_wrap=True)
+    for heading in right:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in left:
+        table.add_column(heading, no_wrap=True)
     return table
 
 

@@ -44,6 +44,7 @@ QUIET_S = 3.0
 FEED_STEPS = 40
 """The sample is fed in about so many steps, one a tick, so that balances are seen to move."""
 
+_KEPT_MB = kafka.KEPT_BYTES_A_PARTITION // 1_000_000
 FED_MAX_BYTES = kafka.KEPT_BYTES_A_PARTITION
 """The sample may be no larger than one embedded partition keeps, wherever its keys lead."""
 
@@ -116,7 +117,9 @@ def _refuse_taken_port(settings: Settings) -> None:
         other = running(settings.state_dir)
         whose = f"; an `up` is running already at {other.api_url}" if other else ""
         advice = "set QUOTA_HTTP_PORT to a free one, or 0 to have one chosen"
-        raise WrongCall(f"port {port} of {host} cannot be used: {failure.strerror}{whose}; {advice}") from None
+        raise WrongCall(
+            f"port {port} of {host} cannot be used: {os.strerror(failure.errno or 0)}{whose}; {advice}"
+        ) from None
 
 
 def _stop_on_signals() -> threading.Event:
@@ -176,12 +179,13 @@ class _House:
         self._supervisor.watch_part(server.child)
         addresses = {"kafka_bootstrap": cluster.bootstrap, "redis_url": SecretStr(server.url)}
         self._settings = self._settings.model_copy(update=addresses)
-        kept_mb = kafka.KEPT_BYTES_A_PARTITION // 1_000_000
         self._view.say(
-            "on embedded parts, for trying out: each run starts empty and keeps nothing; the log lies in memory, "
-            f"about {kept_mb} MB a partition, and older records are dropped; "
-            "set QUOTA_KAFKA_BOOTSTRAP and QUOTA_REDIS_URL to run on yours"
+            "On embedded parts, for trying out. Each run starts empty and keeps nothing; the log lies in memory,"
         )
+        self._view.say(
+            f"about {_KEPT_MB} MB a partition, older records dropped. To run on yours, set QUOTA_KAFKA_BOOTSTRAP and"
+        )
+        self._view.say("QUOTA_REDIS_URL.")
 
     def check_own_parts(self) -> None:
         """Whether the Kafka and Redis of the settings are there; topics that are missing are made."""

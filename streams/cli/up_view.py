@@ -51,12 +51,12 @@ class View:
 
     def say(self, text: str, style: str = "") -> None:
         """One line that stays."""
-        self._console.print(Text(text, style), soft_wrap=True)
+        self._line(Text(text, style))
 
     def alerts(self, alerts: Iterable[QuotaAlert]) -> None:
         """Alerts, one line each."""
         for alert in alerts:
-            self._console.print(alert_line(alert), soft_wrap=True)
+            self._line(alert_line(alert))
 
     def fed(self, count: int, total: int) -> None:
         """How much of the sample is on the topic."""
@@ -75,6 +75,9 @@ class View:
         """What the local receiver says."""
         self._webhooks = text
         self._refresh()
+
+    def _line(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=not self._console.is_terminal)
 
     def _refresh(self) -> None:
         if self._live is not None:

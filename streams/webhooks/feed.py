@@ -1,5 +1,6 @@
 """The alerts in the order of their topic, for the API: page by page back in time, or followed as they come."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import datetime
@@ -131,6 +132,7 @@ class Feed:
                 place = name
                 if (alert := filters.read(fields)) is not None:
                     yield _cursor(name), alert
+            _heed_cancel()
 
     async def _start(self, after: str | None, since: datetime | None) -> bytes:
         if after is not None:
@@ -140,6 +142,13 @@ class Feed:
         newest = self._redis.xrevrange(self._keys.alerts, count=1)
         entries = await asked(cast("Awaitable[list[Entry]]", newest))
         return entries[0][0] if entries else b"0-0"
+
+
+def _heed_cancel() -> None:
+    """End a cancelled task for certain: `asyncio.wait_for`, on which redis-py writes, may swallow it in Python 3.11."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _cursor(name: bytes) -> str:

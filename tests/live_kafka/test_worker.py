@@ -32,7 +32,7 @@ def test_bare_events_are_debited_and_told_again_change_nothing(desk, processes):
 def test_structured_and_binary_events_of_another_client_are_debited(desk, processes):
     from confluent_kafka import Producer
 
-    worker = processes.start("worker", desk.settings)
+    processes.start("worker", desk.settings)
     client = Producer({"bootstrap.servers": desk.settings.kafka_bootstrap})
     data = {name: value for name, value in shipment("x", quantity=2).items() if name != "id"}
     envelope = {"specversion": "1.0", "source": "/acme", "type": "shipment.shipped"}
@@ -46,7 +46,19 @@ def test_structured_and_binary_events_of_another_client_are_debited(desk, proces
 
     assert desk.posted() == {"IN": 4 * H100}
     assert desk.decision("/acme", "b1").outcome == "applied"
-    assert worker.exit_code() is None
+
+
+def test_a_record_with_neither_key_nor_value_is_parked_too(desk, processes):
+    from confluent_kafka import Producer
+
+    processes.start("worker", desk.settings)
+    client = Producer({"bootstrap.servers": desk.settings.kafka_bootstrap})
+    client.produce(desk.settings.topic_shipments, None)
+    assert client.flush(20) == 0
+    desk.wait_settled(1)
+
+    (reject,) = desk.rejects()
+    assert dict(reject.headers)["quota-reason"] == b"tombstone"
 
 
 def test_a_bare_event_is_named_by_its_source_header(desk, processes):

@@ -1,0 +1,58 @@
+"""Events for tests, right in every field that a test does not name."""
+
+import json
+from datetime import date
+
+from ledger.rules.assess import assess
+from schemas.cloudevents import read_event
+
+
+def shipment_document(
+    *,
+    id="evt-1",
+    source="/tests",
+    type="shipment.shipped",
+    shipped_at="2026-03-01T22:10:00Z",
+    destination="IN",
+    vendor="NVIDIA",
+    model="H100 SXM",
+    quantity=64,
+    lines=None,
+    **data,
+):
+    """A structured CloudEvent as a producer would write it: 64 H100 for India, unless told otherwise."""
+    lines = [{"vendor": vendor, "model": model, "quantity": quantity}] if lines is None else lines
+    data = {"shipment_id": f"S-{id}", "shipped_at": shipped_at, "destination": destination, "lines": lines, **data}
+    return {"specversion": "1.0", "id": id, "source": source, "type": type, "data": data}
+
+
+def raw_shipment(**told):
+    """Its bytes."""
+    return json.dumps(shipment_document(**told), ensure_ascii=False).encode()
+
+
+def a_shipment(**told):
+    """Itself, read."""
+    return read_event(raw_shipment(**told), default_source="/tests")
+
+
+def a_line(model="H100 SXM", quantity=64, vendor="NVIDIA", **more):
+    return {"vendor": vendor, "model": model, "quantity": quantity, **more}
+
+
+def on(day):
+    """Noon of a day, as a producer writes it; days may be dates or ISO texts."""
+    return f"{date.fromisoformat(day) if isinstance(day, str) else day}T12:00:00Z"
+
+
+def booked(policy, **told):
+    """The TPP that a shipment is charged with, by (account, period)."""
+    return {(due.account, due.period): due.tpp for due in assess(a_shipment(**told), policy).charges}
+
+
+def noticed(policy, **told):
+    """The notices a shipment gives rise to, by kind."""
+    assessment = assess(a_shipment(**told), policy)
+    notices = {notice.kind: notice for notice in assessment.notices}
+    assert len(notices) == len(assessment.notices), "one notice a kind: the alert's id is made of kind and event"
+    return notices
