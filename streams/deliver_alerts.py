@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from ledger.book.position import partition_name
 from ledger.errors import PositionLost, WrongCall
 from schemas.quota_alert import QuotaAlert
 from streams.kafka.run import Record, Run
@@ -22,6 +23,9 @@ from streams.webhooks.subscription import matches
 log = logging.getLogger(__name__)
 
 DAY_MS = 86_400_000
+ALERTS_A_CALL = 100
+"""Redis serves nobody else during a call, and each alert may give a job for every webhook."""
+
 SHIPMENT_TIME = "shipment-time"
 """The header that carries the Kafka time, in ms, of the record that gave rise to the alert."""
 
@@ -62,24 +66,28 @@ def deliver_alerts(jobs: Jobs) -> Callable[[Run], Awaitable[None]]:
             raise WrongCall(f"the topic {run.topic} has several partitions; alerts are in order on one only")
         prev, records = run.prev, list(run.records)
         while records:
+            part = records[:ALERTS_A_CALL]
             known = await jobs.known()
             told = Told(known.began_ms, known.told_until_ms)
-            alerts = _choose(records, known, told)
+            alerts = _choose(part, known, told)
+            last = part[-1].offset
             answer = await jobs.take_over(
                 (run.topic, run.partition),
                 prev=prev,
-                last=records[-1].offset,
+                last=last,
                 alerts=alerts,
                 known=known,
                 told_until_ms=told.until_ms,
             )
-            if answer.status == "settled":
-                return
             if answer.status == "fenced":
-                raise PositionLost(f"{run.topic}: Redis is at {answer.checkpoint}, alerts were delivered up to {prev}")
-            if answer.checkpoint is not None:
+                partition = partition_name(run.topic, run.partition)
+                message = f"{partition}: alerts were taken over up to {prev}, but the checkpoint is {answer.checkpoint}"
+                raise PositionLost(f"{message}: Redis went back, or was emptied", partition)
+            if answer.status == "settled":
+                prev = last
+            elif answer.checkpoint is not None:  # behind; a subscription that changed only asks for the same again
                 prev = answer.checkpoint
-                records = [record for record in records if record.offset > prev]
+            records = [record for record in records if record.offset > prev]
 
     return deliver
 

@@ -42,7 +42,7 @@ class Settings(BaseModel):
     topic_settings: str = "quota.settings"
     kafka_api_version: Annotated[str, Field(pattern=r"^(\d+\.\d+)?$")] = ""
     kafka_session_s: Annotated[float, Field(ge=1, le=300)] = 10.0
-    state_dir: Path = Path("~/.local/state/quota-ledger")
+    state_dir: Annotated[Path, Field(validate_default=True)] = Path("~/.local/state/quota-ledger")
 
     @field_validator("state_dir")
     @classmethod

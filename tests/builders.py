@@ -9,9 +9,9 @@ from schemas.cloudevents import read_event
 
 def shipment_document(
     *,
-    id="evt-1",
+    id="evt-1",  # noqa: A002  as the field is called
     source="/tests",
-    type="shipment.shipped",
+    type="shipment.shipped",  # noqa: A002
     shipped_at="2026-03-01T22:10:00Z",
     destination="IN",
     vendor="NVIDIA",

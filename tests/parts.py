@@ -215,13 +215,12 @@ class Processes:
 
     def start(self, command: str, settings: Settings, *arguments: str) -> Child:
         """Start `quota-ledger COMMAND` with these settings."""
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         child = Child(
             command,
             [sys.executable, "-m", "streams.cli.main", command, *arguments],
             log=self._folder / f"{command}-{len(self.all)}.log",
             register=self._register,
-            environment=plain | environment_of(settings),
+            environment=environment_without_settings() | environment_of(settings),
         )
         self.all.append(child)
         return child
@@ -237,6 +236,11 @@ class Processes:
         end_all(self.all)
         for child in self.all:
             print(f"--- {child.name} (exit code {child.exit_code()})\n{child.log_tail(40)}")
+
+
+def environment_without_settings() -> dict[str, str]:
+    """This process's environment, without settings from outside."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:

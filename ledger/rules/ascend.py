@@ -44,6 +44,7 @@ _ASCEND = re.compile(
 _PRODUCT = re.compile(
     rf"(?:(?<!{_LETTER})|(?<=huawei))(?:{_spaced('atlas')}{_GAP}(?P<series>\d{{3}})(?!\d)|{_spaced('cloudmatrix')}(?!{_LETTER}))"
 )
+_NUMBER = re.compile(rf"{_GAP}\d")
 _HUAWEI = re.compile(rf"(?<!{_LETTER})(?:{_spaced('huawei')}|[华華]{_GAP}[为為])")
 _spaces = re.compile(r"\s+")
 _signs = re.compile(r"[\W_]+")
@@ -158,4 +159,4 @@ def _search_texts(texts: tuple[str | None, ...], catalogue: Catalogue) -> tuple[
 def _number(plain: str, match: re.Match[str]) -> str | None:
     if match["small"]:
         return "310"
-    return "other" if re.match(rf"{_GAP}\d", plain[match.end() :]) else None
+    return "other" if _NUMBER.match(plain, match.end()) else None

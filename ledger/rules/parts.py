@@ -24,7 +24,6 @@ class PartsList:
     """The lines of one event as they were read.
 
     Attributes:
-        parts: what the catalogue knows of each line; None where it knows nothing.
         held: (line, reason) of what nobody can count yet.
         mismatches: (line, stated, catalogue's) of a stated TPP that differs.
         booked_tpp: the sum that is charged.
@@ -32,7 +31,6 @@ class PartsList:
     """
 
     lines: list[AssessedLine]
-    parts: list[Part | None]
     held: list[tuple[int, str]]
     mismatches: list[tuple[int, int, int]]
     booked_tpp: int = 0
@@ -45,9 +43,8 @@ def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> PartsList:
     A known part counts by the catalogue, or by the TPP that the line states if that is more. A model that the catalogue
     does not know, or knows no TPP of, is held. Without a model the stated TPP decides alone.
     """
-    listed = PartsList([], [], [], [])
+    listed = PartsList([], [], [])
     for number, line in enumerate(lines):
-        part = None
         model, stated, quantity, eccn = line.get("model"), line.get("tpp_each"), line.get("quantity"), line.get("eccn")
         assert quantity is not None  # the reader refuses such a line
         if eccn is not None and is_weights(eccn):
@@ -65,7 +62,6 @@ def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> PartsList:
                 listed.mismatches.append((number, stated, part.tpp))
                 assessed = _by_the_larger(part, part.tpp, stated, quantity)
         listed.lines.append(assessed)
-        listed.parts.append(part)
         if assessed.tpp is not None:
             listed.largest_tpp = max(listed.largest_tpp, assessed.tpp)
             if assessed.booked:

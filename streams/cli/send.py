@@ -1,7 +1,6 @@
 """send: files of events -> the topic. What cannot be an event is named with its line, and not sent."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from ledger.rules.assess import assess
 from ledger.rules.assessment import Assessment
 from schemas.rejected_record import RejectedRecord
 from streams.cli.ledger_here import ask, now, settings_here
-from streams.kafka.producer import make_producer, send_all
+from streams.kafka.producer import close_producer, make_producer, send_all
 from streams.readers.read_file import STDIN, read_file
 from streams.readers.records import BadRecord, GoodRecord
 from streams.settings import Settings
@@ -91,15 +90,19 @@ def _count_lines(path: Path) -> int:
 
 def _send_all(reading: _Reading, settings: Settings) -> None:
     columns = (TextColumn("sending"), BarColumn(), TextColumn("{task.fields[sent]:,} sent"), TimeElapsedColumn())
-    with closing(make_producer(settings)) as producer, Progress(*columns, console=reading.console) as progress:
-        task = progress.add_task("sending", total=reading.lines(), sent=0)
+    producer = make_producer(settings)
+    try:
+        with Progress(*columns, console=reading.console) as progress:
+            task = progress.add_task("sending", total=reading.lines(), sent=0)
 
-        def on_sent(sent: int) -> None:
-            progress.update(task, completed=reading.lines_read, sent=sent)
+            def on_sent(sent: int) -> None:
+                progress.update(task, completed=reading.lines_read, sent=sent)
 
-        outgoing = (record.outgoing() for _, record in reading.records())
-        sent = send_all(producer, settings.topic_shipments, outgoing, on_sent)
-        progress.update(task, total=max(1, reading.lines_read), completed=max(1, reading.lines_read))
+            outgoing = (record.outgoing() for _, record in reading.records())
+            sent = send_all(producer, settings.topic_shipments, outgoing, on_sent)
+            progress.update(task, total=max(1, reading.lines_read), completed=max(1, reading.lines_read))
+    finally:
+        close_producer(producer)
     reading.console.print(f"{sent:,} events are on {settings.topic_shipments}; {reading.bad:,} bad ones were not sent")
 
 

@@ -96,10 +96,8 @@ def decision_sheet(decision: Decision) -> RenderableType:
     if decision.charges:
         parts.append(_charges(decision.charges))
     if decision.rules:
-        rules = _sheet()
-        for applied in decision.rules:
-            rules.add_row(applied.rule, applied.source)
-        parts += [Text("rules", "bold"), Padding(rules, (0, 2))]
+        parts.append(Text("rules", "bold"))
+        parts += [Padding(Text.assemble(rule.rule, (f"  {rule.source}", "dim")), (0, 2)) for rule in decision.rules]
     if decision.alerts:
         parts.append(Text("alerts", "bold"))
         parts += [Padding(alert_line(alert), (0, 2)) for alert in decision.alerts]

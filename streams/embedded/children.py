@@ -83,6 +83,7 @@ class Child:
         self.log = log
         self.started_at = time.monotonic()
         self._register = register
+        self._ended = False
         with log.open("ab") as printed:
             self.process = subprocess.Popen(  # noqa: S603  commands of this product
                 command,
@@ -101,9 +102,9 @@ class Child:
 
     def exit_code(self) -> int | None:
         """How it ended (negative: the signal that ended it), or None while it runs."""
-        known = self.process.returncode
         code = self.process.poll()
-        if known is None and code is not None:
+        if code is not None and not self._ended:
+            self._ended = True
             self._register.remove(self.pid)
             for pipe in (self.process.stdin, self.process.stdout):
                 if pipe is not None:

@@ -4,11 +4,13 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.net.compat import KafkaNetClient
 
 from ledger.errors import LedgerUnavailable, WrongCall
 from streams.settings import Settings
@@ -22,6 +24,7 @@ BLOCK_MAX_S = 10
 DELIVERY_MAX_S = 30
 """How long one record may take to be acknowledged, retries included."""
 
+_CLOSE_MAX_S = 1
 _IN_FLIGHT_MAX = 5_000
 _RECORD_MAX_BYTES = 2 * 1024 * 1024
 """As much as the topic of rejects takes: an original of 1 MB with its headers fits."""
@@ -33,10 +36,9 @@ def make_producer(settings: Settings) -> KafkaProducer:
     Raises:
         LedgerUnavailable: no broker answered.
     """
-    brokers = parse_bootstrap(settings.kafka_bootstrap)
-    quiet_client()
-    try:
+    with clean_client(settings) as (brokers, make_client):
         return KafkaProducer(
+            kafka_client=make_client,
             bootstrap_servers=brokers,
             api_version=settings.api_version,
             acks="all",
@@ -51,8 +53,45 @@ def make_producer(settings: Settings) -> KafkaProducer:
             delivery_timeout_ms=DELIVERY_MAX_S * 1000,
             reconnect_backoff_max_ms=1000,
         )
+
+
+def close_producer(producer: KafkaProducer) -> None:
+    """Let go of a producer. What is not acknowledged within a second is given up: `send_all` has said so."""
+    try:
+        producer.close(timeout=_CLOSE_MAX_S)
+    except KafkaError:  # it waits for its records and then gives up halfway, its thread still alive
+        producer._sender.force_close()  # noqa: SLF001  nothing else ends that thread
+        producer._sender.join(_CLOSE_MAX_S)  # noqa: SLF001
+        with suppress(KafkaError):
+            producer.close(timeout=0)
+
+
+@contextmanager
+def clean_client(settings: Settings) -> Iterator[tuple[list[str], Callable[..., KafkaNetClient]]]:
+    """For making a client of kafka-python: quiet, with errors in our words, and with nothing left behind by a failure.
+
+    Yields:
+        The brokers, and what to hand over as `kafka_client`.
+
+    Raises:
+        LedgerUnavailable: no broker listens, or what is made inside the `with` fails.
+    """
+    brokers = parse_bootstrap(settings.kafka_bootstrap)
+    quiet_client()
+    if not any(_listens(broker) for broker in brokers):
+        raise LedgerUnavailable(_why_away(brokers))
+    made: list[KafkaNetClient] = []
+
+    def make_client(**configs: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**configs))
+        return made[-1]
+
+    try:
+        yield brokers, make_client
     except KafkaError as failure:
-        raise LedgerUnavailable(why_away(brokers, failure)) from None
+        for client in made:  # a constructor that fails keeps its sockets and its thread
+            client.close()
+        raise LedgerUnavailable(_why_away(brokers, failure)) from None
 
 
 def send_all(
@@ -128,7 +167,7 @@ class LazyProducer:
 
     def _drop(self) -> None:
         if self._producer is not None:
-            self._producer.close(timeout=1)
+            close_producer(self._producer)
             self._producer = None
 
 
@@ -150,15 +189,14 @@ def parse_bootstrap(text: str) -> list[str]:
 
 
 def quiet_client() -> None:
-    """Keep kafka-python off the terminal: what goes wrong is raised, in words of our own."""
+    """Keep kafka-python off the terminal and out of logs: what goes wrong is raised, in words of our own."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
-def why_away(brokers: list[str], failure: Exception) -> str:
-    """Which broker cannot be reached and which setting names it; or what the broker said."""
-    reached = [broker for broker in brokers if _listens(broker)]
-    named = ", ".join(reached or brokers)
-    if not reached:
+def _why_away(brokers: list[str], failure: Exception | None = None) -> str:
+    """Which brokers cannot be reached and which setting names them; or what Kafka said."""
+    named = ", ".join(brokers)
+    if failure is None or not any(_listens(broker) for broker in brokers):
         return f"Kafka is away: nothing listens at {named}; start it or set QUOTA_KAFKA_BOOTSTRAP"
     return f"Kafka at {named} (QUOTA_KAFKA_BOOTSTRAP) did not answer as it should: {failure}"
 
@@ -166,7 +204,7 @@ def why_away(brokers: list[str], failure: Exception) -> str:
 def _why_not_sent(producer: KafkaProducer, topic: str, failure: Exception) -> str:
     brokers = producer.config["bootstrap_servers"]
     if not any(_listens(broker) for broker in brokers):
-        return why_away(brokers, failure)
+        return _why_away(brokers)
     if producer._metadata.partitions_for_topic(topic) is None:  # noqa: SLF001  kafka-python says it nowhere else
         named = ", ".join(brokers)
         return (

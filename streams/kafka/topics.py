@@ -5,10 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
 
-from ledger.errors import LedgerUnavailable
-from streams.kafka.producer import BLOCK_MAX_S, parse_bootstrap, quiet_client, why_away
+from streams.kafka.producer import BLOCK_MAX_S, clean_client
 from streams.settings import Settings
 
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
@@ -74,15 +72,14 @@ def _missing(admin: KafkaAdminClient, settings: Settings) -> list[str]:
 
 @contextmanager
 def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
-    brokers = parse_bootstrap(settings.kafka_bootstrap)
-    quiet_client()
-    try:
-        with KafkaAdminClient(
+    with (
+        clean_client(settings) as (brokers, make_client),
+        KafkaAdminClient(
+            kafka_client=make_client,
             bootstrap_servers=brokers,
             api_version=settings.api_version,
             bootstrap_timeout_ms=BLOCK_MAX_S * 1000,
             request_timeout_ms=BLOCK_MAX_S * 1000,
-        ) as admin:
-            yield admin
-    except KafkaError as failure:
-        raise LedgerUnavailable(why_away(brokers, failure)) from None
+        ) as admin,
+    ):
+        yield admin

@@ -87,7 +87,6 @@ class Feed:
             WrongCall: the cursor is none of ours.
         """
         filters = Filters(kind, country, since)
-        filters = Filters(kind, country, since)
         found: list[QuotaAlert] = []
         cursor = after
         for _ in range(SCANNED_MAX // SCAN):

@@ -186,7 +186,10 @@ def test_a_policy_that_is_not_there_is_told_with_those_that_are():
 
 
 def test_a_later_cap_for_one_country_and_some_days_stands_over_the_general_one(tmp_path):
-    text = TEXT + '\n[[caps]]\ncountries = ["IN"]\ntpp = 1\nvalid_from = 2026-07-01\nvalid_to = 2026-12-31\nsource = "S1"\n'
+    text = (
+        TEXT
+        + '\n[[caps]]\ncountries = ["IN"]\ntpp = 1\nvalid_from = 2026-07-01\nvalid_to = 2026-12-31\nsource = "S1"\n'
+    )
     policy = loaded_from(tmp_path, text.replace("[detection.tier3]", "[detection.tier3]"))
 
     assert policy.cap_on("IN", date(2026, 6, 30)) == CAP

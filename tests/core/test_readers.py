@@ -211,7 +211,7 @@ def test_byte_order_mark_windows_line_ends_and_other_delimiters_do_no_harm(tmp_p
 )
 def test_a_csv_that_cannot_be_read_as_a_whole_gives_no_event_and_says_where(tmp_path, text, said):
     seen = []
-    with pytest.raises(WrongCall, match="shipments.csv") as failure:
+    with pytest.raises(WrongCall, match=r"shipments\.csv") as failure:
         seen.extend(read_file(written(tmp_path, text)))
 
     assert said in str(failure.value)

@@ -1,6 +1,7 @@
 """From a run of the alerts topic to the receivers: every alert once as a job, at least once as a message."""
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ from ledger.book.script import connect
 from ledger.errors import LedgerUnavailable, PositionLost, WrongCall
 from schemas.quota_alert import QuotaAlert
 from schemas.webhook import Delivery, WebhookRequest
-from streams.deliver_alerts import DAY_MS, deliver_alerts
+from streams.deliver_alerts import ALERTS_A_CALL, DAY_MS, deliver_alerts
 from streams.kafka.run import Run
 from streams.settings import Settings, environment_of
 from streams.webhooks import sender as sender_module
@@ -249,12 +250,24 @@ async def test_of_a_run_that_is_partly_settled_the_rest_is_taken(desk: Desk) -> 
     assert await desk.redis.hget(desk.keys.meta, "checkpoint:alerts:0") == b"2"
 
 
+async def test_a_run_longer_than_one_call_is_taken_over_whole_and_in_order(desk: Desk) -> None:
+    await desk.subscribe()
+    names = [f"{number:03}" for number in range(2 * ALERTS_A_CALL + 1)]
+
+    await desk.deliver(a_run(*names))
+
+    assert await desk.fed_ids() == [f"al_{name}" for name in names]
+    assert len(await desk.job_ids()) == len(names)
+    assert await desk.redis.hget(desk.keys.meta, "checkpoint:alerts:0") == b"%d" % (len(names) - 1)
+
+
 async def test_a_ledger_that_forgot_its_position_is_written_nothing_and_the_worker_is_told_to_stop(desk: Desk) -> None:
     await desk.subscribe()
 
-    with pytest.raises(PositionLost):
+    with pytest.raises(PositionLost) as lost:
         await desk.deliver(a_run("1", prev=4))
 
+    assert lost.value.partition == "alerts:0"
     assert await desk.fed_ids() == []
     assert await desk.job_ids() == []
     assert await desk.redis.hget(desk.keys.meta, "checkpoint:alerts:0") is None
@@ -577,6 +590,18 @@ async def test_a_persons_change_stands_against_a_410_that_comes_late(desk: Desk,
     assert desk.published == {}
 
 
+async def test_a_subscription_that_is_no_longer_as_it_was_read_is_left_as_it_is(desk: Desk) -> None:
+    hook, _ = await desk.subscribe()
+    paused, disabled = hook.with_state("paused"), hook.with_state("disabled")
+
+    assert await desk.jobs.replace(hook.to_record(), paused) is True
+    assert await desk.jobs.replace(hook.to_record(), disabled) is False
+    assert await desk.redis.hget(desk.keys.webhooks, hook.id) == paused.to_record()
+    await desk.redis.hdel(desk.keys.webhooks, hook.id)
+    assert await desk.jobs.replace(paused.to_record(), disabled) is False
+    assert await desk.jobs.records() == {}
+
+
 async def fail_nine_times(desk: Desk, hook: StoredSubscription) -> None:
     for _ in range(ATTEMPTS_MAX - 1):
         now_ms = await desk.jobs.now_ms()
@@ -655,16 +680,21 @@ async def drip_body(request: web.Request) -> web.StreamResponse:
 
 
 async def flood(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"content-encoding": "gzip"})
+    response = web.StreamResponse()
     await response.prepare(request)
     while True:
-        await response.write(b"\x1f\x8b" + b"x" * 65536)
+        await response.write(b"x" * 65536)
+
+
+async def bomb(_: web.Request) -> web.StreamResponse:
+    return web.Response(body=gzip.compress(b"unpacked" * 1_000_000), headers={"content-encoding": "gzip"})
 
 
 async def test_answers_without_end_are_neither_read_nor_unpacked_and_their_status_counts(
     desk: Desk, receiver: Receiver
 ) -> None:
-    hooks = [(await desk.subscribe(receiver.url(f"/{behave.__name__}", behave)))[0] for behave in (drip_body, flood)]
+    behaviours = (drip_body, flood, bomb)
+    hooks = [(await desk.subscribe(receiver.url(f"/{behave.__name__}", behave)))[0] for behave in behaviours]
     await desk.deliver(a_run("1"))
 
     async with desk.sending():
@@ -673,7 +703,8 @@ async def test_answers_without_end_are_neither_read_nor_unpacked_and_their_statu
     for hook in hooks:
         [delivery] = await desk.deliveries(hook.id)
         assert (delivery.outcome, delivery.status) == ("delivered", 200)
-        assert len(delivery.answer) <= 500
+        assert 0 < len(delivery.answer) <= 500
+        assert "unpackedunpacked" not in delivery.answer
 
 
 async def test_a_receiver_that_hangs_delays_no_other(

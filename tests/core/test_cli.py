@@ -1,0 +1,218 @@
+"""The command line without a ledger: exit codes, what is said to whom, sample and dry run."""
+
+import json
+import socket
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.cloudevents import read_event
+from schemas.decision import Decision
+from schemas.quota_status import Freshness, QuotaList, QuotaStatus
+from streams.cli import tables
+from streams.cli.main import app
+from streams.embedded.state import write_state
+from streams.settings import Settings
+
+LINES = '"lines": [{"model": "H100 SXM", "quantity": 8}]'
+GOOD = '{"id": "a", "shipped_at": "2026-03-01T00:00:00Z", "destination": "IN", ' + LINES + "}"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a command in a home of its own; nothing listens at its Kafka and Redis."""
+    monkeypatch.setenv("QUOTA_STATE_DIR", str(tmp_path / "state"))
+    nowhere = {"QUOTA_KAFKA_BOOTSTRAP": "127.0.0.1:1", "QUOTA_REDIS_URL": "redis://:S3cret@127.0.0.1:1/0"}
+
+    def run(*arguments, environment=None, stdin=None):
+        environment = nowhere if environment is None else environment
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment, input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(name, text):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+# ---------------------------------------------------------------------------------------------- Exit codes and settings
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nonsense",), ("status", "--perod", "2026"), ("send",), ("sample", "--count", "-1"), ("alerts", "--kind", "x")],
+)
+def test_a_wrong_call_ends_with_2_and_without_a_traceback(run, arguments):
+    done = run(*arguments)
+
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_misspelt_setting_stops_the_start_and_names_the_likely_one(run):
+    done = run("status", environment={"QUOTA_LEDGRE": "x"})
+
+    assert done.exit_code == 2
+    assert done.stderr == "quota-ledger: QUOTA_LEDGRE is no setting of quota-ledger; did you mean QUOTA_LEDGER?\n"
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("status", "IN", "--json"), ("alerts",), ("explain", "/a", "b")])
+def test_redis_away_ends_with_69_and_never_with_a_zero(run, arguments):
+    done = run(*arguments)
+
+    assert (done.exit_code, done.stdout) == (69, "")
+    assert "Redis does not answer" in done.stderr
+
+
+def test_kafka_away_ends_with_69_and_names_broker_and_setting(run, files):
+    done = run("send", files("a.jsonl", GOOD))
+
+    assert done.exit_code == 69
+    assert "nothing listens at 127.0.0.1:1; start it or set QUOTA_KAFKA_BOOTSTRAP" in done.stderr
+
+
+def test_every_command_says_which_ledger_it_speaks_to_without_the_password(run):
+    done = run("status")
+
+    assert "ledger main by its settings: Redis redis://127.0.0.1:1/0, Kafka 127.0.0.1:1\n" in done.stderr
+    assert "S3cret" not in done.stderr
+
+
+def test_without_addresses_a_command_speaks_to_the_running_up(run, tmp_path):
+    state_dir = tmp_path / "state"
+    write_state(
+        Settings(kafka_bootstrap="127.0.0.1:2", redis_url="redis://127.0.0.1:2/0", state_dir=state_dir), "http://x"
+    )
+    done = run("status", environment={})
+
+    assert "of the running `up`: Redis redis://127.0.0.1:2/0, Kafka 127.0.0.1:2" in done.stderr
+
+
+def test_an_address_of_ones_own_goes_before_the_running_up(run, tmp_path):
+    state_dir = tmp_path / "state"
+    write_state(Settings(redis_url="redis://127.0.0.1:2/0", state_dir=state_dir), "http://x")
+
+    assert "by its settings: Redis redis://127.0.0.1:1/0" in run("status").stderr
+
+
+def test_the_endpoint_is_not_opened_to_other_machines_without_keys(run):
+    done = run("api", environment={"QUOTA_AUTH": "off", "QUOTA_HTTP_HOST": "0.0.0.0"})
+
+    assert done.exit_code == 2
+    assert "set QUOTA_AUTH=required" in done.stderr
+
+
+def test_a_taken_port_is_named_with_its_setting(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("api", environment={"QUOTA_AUTH": "off", "QUOTA_HTTP_PORT": str(port)})
+
+    assert done.exit_code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "QUOTA_HTTP_PORT" in done.stderr
+
+
+# --------------------------------------------------------------------------------------------------- Sample, dry run
+
+
+def test_every_line_of_the_sample_is_an_event_of_its_own(run):
+    done = run("sample", "--count", 50, "--seed", 7)
+    events = [
+        read_event(line.encode(), default_source="/x", recorded_at=datetime.now(UTC))
+        for line in done.stdout.splitlines()
+    ]
+
+    assert done.exit_code == 0
+    assert len({event.key for event in events}) == len(events) > 50
+    assert done.stdout == run("sample", "--count", 50, "--seed", 7).stdout
+
+
+def test_a_dry_run_says_tier_and_charge_and_names_what_is_bad(run, files):
+    bad = GOOD.replace('"a"', '"b"').replace("IN", "UK")
+    good_file = files("good.jsonl", f"{GOOD}\n\n{bad}\nnonsense\n")
+    csv_file = files(
+        "more.csv", "id,shipped_at,destination,vendor,model,quantity\nc,2026-01-05T00:00:00Z,CN,NVIDIA,H20,x\n"
+    )
+    done = run("send", "--dry-run", good_file, csv_file)
+
+    assert done.exit_code == 1
+    assert done.stdout == f"{good_file}:1: /file/good.jsonl#a: tier 2; +126,656 TPP on country:IN in 2026\n"
+    assert f"{good_file}:3: unknown_country: destination: 'UK' is no country code" in done.stderr
+    assert f"{good_file}:4: not_json: " in done.stderr
+    assert f"{csv_file}:2: bad_value: line 2, quantity: found 'x'" in done.stderr
+    assert "1 events would be sent; 3 bad ones would not" in done.stderr
+    assert "by QUOTA_POLICY" in done.stderr
+
+
+def test_a_dry_run_of_good_files_ends_with_0_and_reads_standard_input(run):
+    done = run("send", "--dry-run", "-", stdin=GOOD)
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("-:1: /file/stdin#a: tier 2;")
+
+
+def test_the_sample_goes_through_a_dry_run(run):
+    done = run("send", "--dry-run", "-", stdin=run("sample").stdout)
+
+    assert done.exit_code == 0
+    assert "country:IN" in done.stdout
+
+
+def test_a_file_that_is_not_there_ends_with_2(run, tmp_path):
+    assert run("send", "--dry-run", tmp_path / "gone.csv").exit_code == 2
+
+
+# ------------------------------------------------------------------------------------------------------------- Tables
+
+
+FRESHNESS = Freshness(applied_at=datetime(2026, 11, 22, tzinfo=UTC), lag_records=3, lag_s=1.0)
+
+
+def a_status(country="IN", **more):
+    told = {"country": country, "name": "India", "tier": 2, "period": "2026", "cap_tpp": 791_600_000}
+    told |= {"posted_tpp": 747_301_248, "reserved_tpp": 0, "available_tpp": 44_298_752, "used_ratio": 0.944}
+    told |= {"h100_equivalents": 47201.9, "status": "near_cap", "thresholds": [], "held_lines": 2, "regime": None}
+    told |= {"last_posted_at": None, "period_end": None, "policy_id": "p", "policy_sha256": "0", "freshness": FRESHNESS}
+    return QuotaStatus(**told | more)
+
+
+def test_no_amount_is_cut_at_80_columns(capsys, monkeypatch):
+    monkeypatch.setattr(tables, "_WIDTH_IN_PIPES", 80)
+    long = a_status("VC", name="Saint Vincent and the Grenadines", status="prohibited", used_ratio=None, cap_tpp=0)
+    untouched = a_status("AD", posted_tpp=0, held_lines=0)
+    tables.show(tables.quota_table(QuotaList(items=[a_status(), long, untouched], freshness=FRESHNESS)))
+    shown = capsys.readouterr().out
+
+    assert shown.count("747,301,248") == 2
+    assert "791,600,000" in shown
+    assert "94.4" in shown
+    assert "near_cap, 2 held" in shown
+    assert "1 countries have no entries." in shown
+    assert "…" not in shown
+
+
+def test_a_decision_is_shown_whole_and_names_are_not_taken_for_markup(capsys):
+    decision = Decision(
+        event_key="/a#[red]1", outcome="applied", policy_id="p", policy_sha256="0", regime=None, tier=2, tier_reason="",
+        license_required=None, charges=[], held=[], alerts=[], lines=[], fits=True, event_sha256="0", recorded_at=None,
+        rules=[{"rule": "a rule", "source": "S1 [PRESS]"}], receipt=["[bold]Line 1 is booked."],
+    )  # fmt: skip
+    tables.show(tables.decision_sheet(decision))
+    shown = capsys.readouterr().out
+
+    for said in ("/a#[red]1: applied", "[bold]Line 1 is booked.", "a rule  S1 [PRESS]"):
+        assert said in shown
+
+
+def test_json_is_one_document_with_the_names_of_http(capsys):
+    tables.show_json(a_status())
+
+    assert json.loads(capsys.readouterr().out)["posted_tpp"] == 747_301_248
