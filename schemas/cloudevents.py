@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -159,9 +159,14 @@ def _missing_of_resolved(line: Line) -> Iterable[tuple[str, str]]:
 
 
 def _check_time(data: Any, time: Any, recorded_at: datetime | None, prefix: str, errors: list[FieldError]) -> None:
+    shipped_at, expires_at = data.get("shipped_at"), data.get("expires_at")
+    for field, moment in ((prefix + "shipped_at", shipped_at), ("time", time), (prefix + "expires_at", expires_at)):
+        if moment is not None and not 1 < moment.year < 9999:  # noqa: PLR2004  in UTC it may lie in no year at all
+            errors.append(FieldError("bad_time", field, _TIME_ADVICE))
+            return
     if recorded_at is None:
         return
-    shipped_at = data.get("shipped_at") or time
+    shipped_at = shipped_at or time
     if shipped_at is not None and shipped_at > recorded_at + AHEAD_MAX:
         advice = f"{shipped_at.isoformat()} is more than a day after the record's Kafka time {recorded_at.isoformat()}"
         errors.append(FieldError("in_the_future", prefix + "shipped_at", advice))
@@ -242,15 +247,10 @@ def _also_missing(raw: dict[str, Any], named: set[str]) -> list[FieldError]:
     kind = raw.get("type", None if structured else "shipment.shipped")
     lines = data.get("lines") if isinstance(data, dict) else None
     readable = isinstance(data, dict) and (lines is None or isinstance(lines, list))
-    if (
-        not isinstance(kind, str)
-        or kind not in _types
-        or not readable
-        or not all(isinstance(line, dict) for line in lines or ())
-    ):
+    if kind not in EVENT_TYPES or not readable or not all(isinstance(line, dict) for line in lines or ()):
         return []
     missing: list[FieldError] = []
-    _check_needed_fields(kind, raw.get("time"), data, "data." if structured else "", missing)
+    _check_needed_fields(cast("EventType", kind), raw.get("time"), data, "data." if structured else "", missing)
     return [error for error in missing if error.field not in named]
 
 

@@ -27,14 +27,17 @@ class Rules(Protocol):
     """Which policy rules now."""
 
     async def policy(self) -> Policy:
-        """The policy in force, read again after it changed."""
+        """The policy in force, as far as is known here."""
+
+    def forget_policy(self) -> None:
+        """Another one rules: read it at the next asking."""
 
 
 def debit_shipments(
     book: Book,
     rules: Rules,
     *,
-    send_rejects: Callable[[Sequence[Outgoing]], None],
+    send_rejects: Callable[[Sequence[Outgoing]], int],
     on_alerts: Callable[[], None],
 ) -> Callable[[Run], Awaitable[None]]:
     """The agent's work on one run.
@@ -57,6 +60,7 @@ def debit_shipments(
             try:
                 alert_count = await book.post(partition, run.prev, judge(run, policy), policy=policy, park=park)
             except PolicyChanged:
+                rules.forget_policy()
                 continue
             if alert_count:
                 on_alerts()

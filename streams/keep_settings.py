@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 
 from ledger.book.kept_settings import KeptSettings, Setting, adoption
 from ledger.book.position import NONE, partition_name
-from ledger.errors import LedgerError, LedgerUnavailable
+from ledger.errors import LedgerError
 from ledger.policy import Policy, load_policy
-from streams.kafka.producer import BLOCK_MAX_S, LazyProducer, parse_bootstrap, quiet_client
+from streams.kafka.producer import BLOCK_MAX_S, LazyProducer, clean_client
 from streams.kafka.run import Run
 from streams.settings import Settings
 
@@ -65,11 +64,11 @@ async def _read_topic(settings: Settings, kept: KeptSettings) -> None:
 
 
 def _records(settings: Settings) -> Iterator[tuple[int, Setting]]:
-    quiet_client()
     place = TopicPartition(settings.topic_settings, 0)
-    try:
+    with clean_client(settings) as (brokers, make_client):
         consumer = KafkaConsumer(
-            bootstrap_servers=parse_bootstrap(settings.kafka_bootstrap),
+            kafka_client=make_client,
+            bootstrap_servers=brokers,
             api_version=settings.api_version,
             group_id=None,
             enable_auto_commit=False,
@@ -84,5 +83,3 @@ def _records(settings: Settings) -> Iterator[tuple[int, Setting]]:
                     yield record.offset, Setting((record.key or b"").decode("utf-8", "replace"), record.value)
         finally:
             consumer.close(autocommit=False)
-    except KafkaError as failure:
-        raise LedgerUnavailable(f"{settings.topic_settings} cannot be read: {failure}") from failure

@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ledger.book.outbox import Outbox
 from ledger.errors import LedgerUnavailable
@@ -24,32 +25,31 @@ PATIENCE_S = 1.0
 
 async def relay_outbox(
     outbox: Outbox,
-    send_alerts: Callable[[Sequence[Outgoing]], None],
+    send_alerts: Callable[[Sequence[Outgoing]], int],
     *,
-    stop: asyncio.Event,
     news: asyncio.Event,
 ) -> None:
-    """Relay until told to stop.
+    """Relay for ever.
 
     Args:
         outbox: where alerts wait.
         send_alerts: writes to the topic and returns when Kafka has acknowledged all; run in a thread.
-        stop: ends the relay after the batch under way.
         news: set by whoever wrote alerts in this process; others' are seen within `IDLE_S`.
     """
-    while not stop.is_set():
+    while True:
         try:
             relayed = await outbox.hold_lease(LEASE_S) and await _relay_batch(outbox, send_alerts)
         except LedgerUnavailable as failure:
             log.warning("alerts wait in the outbox: %s", failure)
-            await _pause(PATIENCE_S, stop)
+            await asyncio.sleep(PATIENCE_S)
             continue
         if not relayed:
-            await _pause(IDLE_S, news)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), IDLE_S)
             news.clear()
 
 
-async def _relay_batch(outbox: Outbox, send_alerts: Callable[[Sequence[Outgoing]], None]) -> bool:
+async def _relay_batch(outbox: Outbox, send_alerts: Callable[[Sequence[Outgoing]], int]) -> bool:
     entries = await outbox.head(BATCH)
     if not entries:
         return False
@@ -62,10 +62,3 @@ def _record(entry: bytes) -> Outgoing:
     timestamp_ms, _, alert = entry.partition(b" ")
     account = json.loads(alert).get("account")
     return (account.encode() if account else None), alert, [("shipment-time", timestamp_ms)]
-
-
-async def _pause(seconds: float, until: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(until.wait(), seconds)
-    except TimeoutError:
-        return

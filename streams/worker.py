@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn
 
 import faust
@@ -29,7 +30,7 @@ from streams.exits import EXITS_MAX, ExitNotes
 from streams.kafka.identity import LogIdentity
 from streams.kafka.producer import LazyProducer
 from streams.kafka.run import Run
-from streams.kafka.topics import missing_topics
+from streams.kafka.topics import forgetful, missing_topics
 from streams.kafka.transport import Consumer, RunSchema
 from streams.keep_settings import keep_settings, policy_in_force
 from streams.logs import configure_logs
@@ -55,7 +56,7 @@ RUNS_WAITING_MAX = 8
 """Runs of a topic that wait for their agent; then the fetcher waits. This bounds the worker's memory."""
 
 
-def run_worker(settings: Settings) -> NoReturn:
+def run_worker(settings: Settings) -> None:
     """Run until told to stop.
 
     Raises:
@@ -76,6 +77,8 @@ async def _open_ledger(settings: Settings) -> None:
     """Everything that must hold before the group is joined."""
     if missing := await asyncio.to_thread(missing_topics, settings):
         raise LedgerUnavailable(f"Kafka has no topic {', '.join(missing)}; run `quota-ledger topics create`")
+    if warning := await asyncio.to_thread(forgetful, settings):
+        log.warning(warning)
     redis = connect(settings.redis_url.get_secret_value())
     producer = LazyProducer(settings)
     try:
@@ -110,6 +113,7 @@ def make_app(settings: Settings) -> faust.App:
         f"quota-ledger-{settings.ledger}",
         broker=";".join(f"runs://{address}" for address in settings.kafka_bootstrap.split(",")),
         store="memory://",
+        datadir=str(settings.state_dir / "faust"),
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
@@ -170,7 +174,7 @@ class WorkerParts:
         self.debit = debit_shipments(
             Book(self._redis, ledger, now=_now),
             self,
-            send_rejects=lambda records: self._producer.send_all(settings.topic_rejected, records),
+            send_rejects=partial(self._producer.send_all, settings.topic_rejected),
             on_alerts=self._news.set,
         )
         self.deliver = deliver_alerts(Jobs(self._redis, ledger))
@@ -183,6 +187,10 @@ class WorkerParts:
             if self._policy is None:
                 raise PositionLost("Redis holds no policy any more: it was emptied")
         return self._policy
+
+    def forget_policy(self) -> None:
+        """Another policy rules: read it when it is asked for."""
+        self._policy = None
 
     async def settle(self, run: Run, handle: Callable[[Run], Awaitable[None]]) -> None:
         """Have an agent's work done on a run, however long Redis or Kafka is away; else leave."""
@@ -222,15 +230,8 @@ class WorkerParts:
 
     async def relay(self) -> None:
         """The relay of this worker; only the holder of the lease does anything."""
-        topic = self._settings.topic_alerts
-        await self._or_leave(
-            relay_outbox(
-                self._outbox,
-                lambda records: self._producer.send_all(topic, records),
-                stop=asyncio.Event(),
-                news=self._news,
-            )
-        )
+        send_alerts = partial(self._producer.send_all, self._settings.topic_alerts)
+        await self._or_leave(relay_outbox(self._outbox, send_alerts, news=self._news))
 
     async def watch(self) -> None:
         """Leave end offsets for readers; notice a Redis that went back and a log that was exchanged, idle or not."""
@@ -245,6 +246,8 @@ class WorkerParts:
                 log.warning("the watch waits: %s", failure)
             except LedgerError as failure:
                 await self.leave(failure)
+            except Exception as failure:  # noqa: BLE001  a broker that is away, or a partition that has just gone
+                log.warning("the watch saw nothing: %r", failure)
 
     async def _watch_once(self, *, ask_identity: bool) -> None:
         settled = dict(self._settled)

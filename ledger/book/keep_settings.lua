@@ -2,7 +2,7 @@
 --[[
   Copy one run of the topic quota.settings, exactly once and in order.
 
-  KEYS[1]  meta      hash  checkpoint:<partition>, policy (the SHA-256 in force), webhooks_version
+  KEYS[1]  meta      hash  checkpoint:<partition>, policy (the SHA-256 in force)
   KEYS[2]  policies  hash  SHA-256 -> adopted document
   KEYS[3]  webhooks  hash  webhook id -> subscription
   ARGV[1]  partition  "<topic>:<number>"
@@ -29,7 +29,6 @@ for i, row in ipairs(cjson.decode(ARGV[4])) do
   else
     redis.call('HSET', KEYS[3], id, value)
   end
-  if kind == 'webhook' then redis.call('HINCRBY', KEYS[1], 'webhooks_version', 1) end
 end
 redis.call('HSET', KEYS[1], name, ARGV[3])
 return {'kept', ARGV[3]}

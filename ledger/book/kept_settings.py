@@ -4,10 +4,9 @@ A flushed Redis is filled again from that topic, before any shipment is judged.
 """
 
 import json
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from redis.asyncio import Redis
 
@@ -45,10 +44,10 @@ class KeptSettings:
     async def policy(self) -> Policy | None:
         """The policy in force; None while none is adopted."""
         keys = self._keys
-        sha256 = await asked(cast("Awaitable[bytes | None]", self._redis.hget(keys.meta, "policy")))
+        sha256 = await asked(self._redis.hget(keys.meta, "policy"))
         if sha256 is None:
             return None
-        document = await asked(cast("Awaitable[bytes | None]", self._redis.hget(keys.policies, sha256.decode())))
+        document = await asked(self._redis.hget(keys.policies, sha256.decode()))
         return policy_from_document(json.loads(document)) if document else None
 
     async def keep(self, partition: str, prev: int, last: int, settings: Iterable[Setting]) -> int:

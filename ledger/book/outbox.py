@@ -1,8 +1,8 @@
 """Alerts on their way from the ledger to the topic `alerts`: read from the head, removed when they are there."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -34,7 +34,8 @@ class Outbox:
     async def head(self, count: int) -> list[bytes]:
         """The oldest entries: `<Kafka time of the record in ms> <alert in JSON>`."""
         entries = self._redis.lrange(self._keys.outbox, 0, count - 1)
-        return await asked(cast("Awaitable[list[bytes]]", entries))
+        found: list[bytes] = await asked(entries)
+        return found
 
     async def remove(self, entries: Sequence[bytes]) -> int:
         """Remove entries from the head, as long as they still are what was relayed; returns how many were.

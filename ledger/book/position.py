@@ -1,7 +1,6 @@
 """Where the ledger stands on the log: checkpoints, the log it belongs to, and why a worker gave up."""
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
 
 from redis.asyncio import Redis
 
@@ -28,7 +27,7 @@ class Position:
         if not partitions:
             return {}
         names = [f"checkpoint:{partition}" for partition in partitions]
-        found = await asked(cast("Awaitable[list[bytes | None]]", self._redis.hmget(self._keys.meta, names)))
+        found = await asked(self._redis.hmget(self._keys.meta, names))
         return {
             partition: NONE if checkpoint is None else int(checkpoint)
             for partition, checkpoint in zip(partitions, found, strict=True)
@@ -48,8 +47,8 @@ class Position:
             PositionLost: another cluster, or a topic that was made anew: offsets mean other records now.
         """
         for name, seen in sorted(identity.items()):
-            await asked(cast("Awaitable[Any]", self._redis.hsetnx(self._keys.meta, name, seen)))
-            known = await asked(cast("Awaitable[bytes]", self._redis.hget(self._keys.meta, name)))
+            await asked(self._redis.hsetnx(self._keys.meta, name, seen))
+            known = await asked(self._redis.hget(self._keys.meta, name))
             if known.decode() != seen:
                 raise PositionLost(
                     f"{name} is {seen}, but this ledger was filled from {known.decode()}: its checkpoints mean other "
@@ -62,7 +61,7 @@ class Position:
 
     async def clear_stopped(self, worker: str) -> None:
         """The worker is back."""
-        await asked(cast("Awaitable[Any]", self._redis.hdel(self._keys.meta, f"stopped:{worker}")))
+        await asked(self._redis.hdel(self._keys.meta, f"stopped:{worker}"))
 
     async def check_redis(self) -> None:
         """Refuse a Redis that may forget keys by itself.
@@ -70,14 +69,14 @@ class Position:
         Raises:
             WrongCall: its eviction policy is not `noeviction`.
         """
-        memory = await asked(cast("Awaitable[dict[str, Any]]", self._redis.info("memory")))
+        memory = await asked(self._redis.info("memory"))
         policy = memory.get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
             raise WrongCall(f"Redis evicts keys ({policy}): set maxmemory-policy noeviction, or balances vanish")
 
     async def _note(self, fields: Mapping[str, str]) -> None:
         if fields:
-            await asked(cast("Awaitable[Any]", self._redis.hset(self._keys.meta, mapping=dict(fields))))
+            await asked(self._redis.hset(self._keys.meta, mapping=cast("Mapping[Any, Any]", fields)))
 
 
 def partition_name(topic: str, number: int) -> str:

@@ -247,8 +247,8 @@ class _Posting:
                 row = rows.get(name) or rows.setdefault(name, _Row(name, len(rows)))
                 row.add(charge.tpp)
                 charges.append((row.number, charge.tpp))
-            if item.assessment.held and (name := _held_account(item, self._policy)):
-                row = rows.get(name) or rows.setdefault(name, _Row(name, len(rows)))
+            if item.assessment.held and (waiting := _held_account(item, self._policy)):
+                row = rows.get(waiting) or rows.setdefault(waiting, _Row(waiting, len(rows)))
                 row.held += len(item.assessment.held)
             events.append(JournalEvent(item.offset, tuple(charges), item.value, item.headers))
         return rows, events

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 from redis.asyncio import Redis
 
@@ -47,7 +47,7 @@ async def read_place(redis: Redis, keys: Keys, place: bytes) -> FoundEvent:
     """
     number, index = int.from_bytes(place[:5], "big"), int.from_bytes(place[5:], "big")
     name = f"{number}-0"
-    found = await asked(cast("Awaitable[Any]", redis.xrange(keys.journal, name, name)))
+    found = await asked(redis.xrange(keys.journal, name, name))
     if not found:
         raise LedgerError(f"the journal has no entry {name}, though an id points there: run verify")
     entry: dict[bytes, bytes] = found[0][1]
@@ -78,16 +78,16 @@ class Reader:
 
     async def ping(self) -> None:
         """Ask whether Redis answers."""
-        await asked(cast("Awaitable[Any]", self._redis.ping()))
+        await asked(self._redis.ping())
 
     async def policy(self) -> Policy | None:
         """The policy in force; None before the first worker adopted one."""
-        sha256 = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.meta, "policy")))
+        sha256 = await asked(self._redis.hget(self._keys.meta, "policy"))
         return await self._policy_by(sha256.decode()) if sha256 else None
 
     async def _policy_by(self, sha256: str) -> Policy:
         if sha256 not in self._policies:
-            document = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.policies, sha256)))
+            document = await asked(self._redis.hget(self._keys.policies, sha256))
             if document is None:
                 raise LedgerError(f"policy {sha256} rules but its document is missing: restart a worker")
             self._policies[sha256] = await asyncio.to_thread(policy_from_document, json.loads(document))
@@ -95,19 +95,19 @@ class Reader:
 
     async def balances(self, period: str) -> dict[str, AccountBalance]:
         """Every account that was ever touched in a period, by its name."""
-        records = await asked(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self._keys.balances)))
+        records = await asked(self._redis.hgetall(self._keys.balances))
         found = (account_of(name, record) for name, record in records.items())
         return {balance.account: balance for balance in found if balance.period == period}
 
     async def balance(self, account: str, period: str) -> AccountBalance | None:
         """One account in one period; None if nothing ever touched it."""
         name = field_of(account, period)
-        record = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.balances, name)))
+        record = await asked(self._redis.hget(self._keys.balances, name))
         return account_of(name, record) if record is not None else None
 
     async def freshness(self) -> Freshness:
         """How far the ledger has read, by the end offsets that the workers saw last."""
-        meta = await asked(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self._keys.meta)))
+        meta = await asked(self._redis.hgetall(self._keys.meta))
         posted_at = meta.get(b"posted_at")
         applied_at = datetime.fromisoformat(posted_at.decode()) if posted_at else None
         ends = {name[4:]: int(end) for name, end in meta.items() if name.startswith(b"end:")}
@@ -119,7 +119,7 @@ class Reader:
 
     async def stopped_workers(self) -> list[str]:
         """Why a worker stays out of the group, for every partition it gave up at its present checkpoint."""
-        meta = await asked(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self._keys.meta)))
+        meta = await asked(self._redis.hgetall(self._keys.meta))
         return [reason.decode() for name, reason in sorted(meta.items()) if name.startswith(b"stopped:")]
 
     async def decision(self, source: str, event_id: str) -> Decision | None:
@@ -130,7 +130,7 @@ class Reader:
             event_id: its id under that source.
         """
         digest = digest_of_key(source, event_id)
-        value = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.ids, cast("str", digest))))
+        value = await asked(self._redis.hget(self._keys.ids, cast("str", digest)))
         if value is None:
             return None
         found = await read_place(self._redis, self._keys, place_of(value))

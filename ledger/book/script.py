@@ -1,9 +1,9 @@
 """Calling Redis: scripts sent by their hash, and its errors sorted by whether trying again helps."""
 
 import hashlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -13,8 +13,6 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ledger.errors import LedgerUnavailable
-
-T = TypeVar("T")
 
 _PASSING = ("LOADING", "BUSY", "READONLY", "MISCONF", "NOREPLICAS", "OOM", "NOSCRIPT", "MASTERDOWN", "TRYAGAIN")
 """Answers of a Redis that cannot write just now: waiting helps, or somebody has to mend it while we wait."""
@@ -36,8 +34,8 @@ def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
     )
 
 
-async def asked(answer: Awaitable[T]) -> T:
-    """Await one answer of Redis.
+async def asked(answer: Any) -> Any:
+    """Await one answer of Redis, of the type that the caller states: redis-py types its two clients at once.
 
     Raises:
         LedgerUnavailable: no answer, or one that says that it cannot write just now.
@@ -74,12 +72,12 @@ class Script:
         """
         call = (len(keys), *keys, *arguments)
         try:
-            return await asked(cast("Awaitable[Any]", self._redis.evalsha(self._sha1, *call)))
+            return await asked(self._redis.evalsha(self._sha1, *call))
         except LedgerUnavailable as failure:
             if not isinstance(failure.__cause__, NoScriptError):
                 raise
-        await asked(cast("Awaitable[Any]", self._redis.script_load(self._text)))
-        return await asked(cast("Awaitable[Any]", self._redis.evalsha(self._sha1, *call)))
+        await asked(self._redis.script_load(self._text))
+        return await asked(self._redis.evalsha(self._sha1, *call))
 
 
 def _names_a_passing_code(failure: RedisError) -> bool:

@@ -80,7 +80,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = document["components"]["schemas"]
         _, problems = models_json_schema(
-            [(model, "serialization") for model in (Problem, decisions.NotSeen, WebhookRequest)], ref_template=_REF
+            [(Problem, "serialization"), (decisions.NotSeen, "serialization"), (WebhookRequest, "validation")],
+            ref_template=_REF,
         )
         event = TypeAdapter(WireEvent).json_schema(ref_template=_REF)
         for name, schema in (*problems["$defs"].items(), *event.pop("$defs").items(), ("WireEvent", event)):

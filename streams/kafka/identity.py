@@ -7,7 +7,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from ledger.errors import LedgerUnavailable
-from streams.kafka.producer import BLOCK_MAX_S, parse_bootstrap, quiet_client
+from streams.kafka.producer import BLOCK_MAX_S, clean_client
 from streams.settings import Settings
 
 _NO_ID = {None, "", "00000000-0000-0000-0000-000000000000"}
@@ -27,15 +27,16 @@ class LogIdentity:
         Raises:
             LedgerUnavailable: Kafka did not answer.
         """
-        quiet_client()
         try:
             if self._admin is None:
-                self._admin = KafkaAdminClient(
-                    bootstrap_servers=parse_bootstrap(self._settings.kafka_bootstrap),
-                    api_version=self._settings.api_version,
-                    bootstrap_timeout_ms=BLOCK_MAX_S * 1000,
-                    request_timeout_ms=BLOCK_MAX_S * 1000,
-                )
+                with clean_client(self._settings) as (brokers, make_client):
+                    self._admin = KafkaAdminClient(
+                        kafka_client=make_client,
+                        bootstrap_servers=brokers,
+                        api_version=self._settings.api_version,
+                        bootstrap_timeout_ms=BLOCK_MAX_S * 1000,
+                        request_timeout_ms=BLOCK_MAX_S * 1000,
+                    )
             told = {"cluster_id": self._admin.describe_cluster().get("cluster_id")}
             for topic in self._admin.describe_topics(self._topics):
                 told[f"topic_id:{topic['name']}"] = topic.get("topic_id")

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError
 
 from streams.kafka.producer import BLOCK_MAX_S, clean_client
 from streams.settings import Settings
@@ -62,6 +64,26 @@ def ensure_topics(settings: Settings) -> list[str]:
             admin.create_topics(wanted)
             admin.wait_for_topics(list(wanted))
         return missing
+
+
+def forgetful(settings: Settings) -> str | None:
+    """Why the topic of shipments may forget records, as one sentence; None if it keeps them, or the broker is silent.
+
+    Raises:
+        LedgerUnavailable: Kafka did not answer.
+    """
+    topic = settings.topic_shipments
+    with _admin(settings) as admin:
+        try:
+            asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+            configs = admin.describe_configs(asked, config_filter="all")["topic"][topic]
+        except KafkaError:  # the embedded cluster hangs up on this question
+            return None
+    kept = {name: configs[name]["value"] for name in ("cleanup.policy", "retention.ms", "retention.bytes")}
+    if kept == {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}:
+        return None
+    told = ", ".join(f"{name}={value}" for name, value in kept.items())
+    return f"topic {topic} may forget shipments ({told}), and Redis cannot be filled again: set both retentions to -1"
 
 
 def _missing(admin: KafkaAdminClient, settings: Settings) -> list[str]:

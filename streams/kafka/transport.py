@@ -17,7 +17,12 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any, NoReturn, Protocol
 
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    InvalidSessionTimeoutError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from faust import Schema
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
@@ -26,7 +31,7 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 
 from ledger.book.position import partition_name
-from ledger.errors import LedgerError, PositionLost
+from ledger.errors import LedgerError, LedgerUnavailable, PositionLost
 from streams.kafka.run import Record, Run
 
 RECORDS_MAX = 1000
@@ -39,6 +44,9 @@ FETCH_WAIT_MS = 200
 """How long a broker may hold an empty fetch. Faust's 1,500 delays every other question on an idle topic as long."""
 
 WATCH_S = 1.0
+
+ASSIGNMENT_MAX_S = 30.0
+"""How long a start may take to be found: below `broker_request_timeout`, past which Faust lives on, idle."""
 
 
 class Ledger(Protocol):
@@ -144,6 +152,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                     coordinator.check_errors()  # reading it lets the coordinator rejoin
             except KafkaError as failure:
                 self.log.warning("group coordinator: %r", failure)
+                if isinstance(failure, InvalidSessionTimeoutError):
+                    self._lost(
+                        "the broker refuses QUOTA_KAFKA_SESSION_S: raise it to group.min.session.timeout.ms", None
+                    )
                 if coordinator._coordination_task.done():
                     self._lost(f"the group coordinator ended: {failure!r}", None)
 
@@ -177,20 +189,28 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def perform_seek(self) -> None:
         """Begin behind the ledger's checkpoints, or not at all."""
         partitions = self.assignment()
+        if not partitions:
+            return
         try:
-            checkpoints = await self.app.ledger.checkpoints(partitions)
-            begins = await self.earliest_offsets(*partitions) if partitions else {}
-            ends = await self.highwaters(*partitions) if partitions else {}
-            for tp, checkpoint in checkpoints.items():
-                _check_start(tp, checkpoint, begins[tp], ends[tp])
+            checkpoints = await asyncio.wait_for(self._starts(partitions), ASSIGNMENT_MAX_S)
         except LedgerError as failure:
             await self.app.ledger.leave(failure)
+        except (TimeoutError, KafkaError) as failure:
+            await self.app.ledger.leave(LedgerUnavailable(f"Kafka gave no start within bounds: {failure!r}"))
         await self._thread.call_thread(self._thread.start_at, checkpoints)
         for tp in partitions:
             self._read_offset[tp] = self._committed_offset[tp] = None
             self._acked[tp].clear()
             self._acked_index[tp].clear()
         self._delivered.clear()
+
+    async def _starts(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        checkpoints: Mapping[TP, int] = await self.app.ledger.checkpoints(partitions)
+        begins = await self.earliest_offsets(*partitions)
+        ends = await self.highwaters(*partitions)
+        for tp, checkpoint in checkpoints.items():
+            _check_start(tp, checkpoint, begins[tp], ends[tp])
+        return checkpoints
 
     async def leave_group(self) -> None:
         """Tell the broker that this member goes, so that the others need not wait for its session to end."""

@@ -1,7 +1,7 @@
 """The alerts in the order of their topic, for the API: page by page back in time, or followed as they come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -92,7 +92,7 @@ class Feed:
         for _ in range(SCANNED_MAX // SCAN):
             upto = "+" if cursor is None else f"({_place(cursor)}-0"
             older = self._redis.xrevrange(self._keys.alerts, max=upto, count=SCAN)
-            entries = await asked(cast("Awaitable[list[Entry]]", older))
+            entries = await asked(older)
             for name, fields in entries:
                 alert = filters.read(fields)
                 if alert is not None and len(found) == count:
@@ -127,7 +127,7 @@ class Feed:
         place = await self._start(after, since)
         while True:
             newer = self._redis.xread({self._keys.alerts: place}, count=SCAN, block=BLOCK_MS)
-            for name, fields in _entries(await asked(cast("Awaitable[Any]", newer))):
+            for name, fields in _entries(await asked(newer)):
                 place = name
                 if (alert := filters.read(fields)) is not None:
                     yield _cursor(name), alert
@@ -139,7 +139,7 @@ class Feed:
         if since is not None:
             return b"0-0"
         newest = self._redis.xrevrange(self._keys.alerts, count=1)
-        entries = await asked(cast("Awaitable[list[Entry]]", newest))
+        entries = await asked(newest)
         return entries[0][0] if entries else b"0-0"
 
 

@@ -6,10 +6,10 @@ dies. Scripts do the writing; their headers say what each call promises.
 
 import hashlib
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 
@@ -121,7 +121,7 @@ class Jobs:
     async def known(self) -> Known:
         """What a run of alerts is judged by."""
         fields = ["began_ms", "told_until_ms"]
-        found = await asked(cast("Awaitable[list[bytes | None]]", self._redis.hmget(self._keys.meta, fields)))
+        found = await asked(self._redis.hmget(self._keys.meta, fields))
         began_ms, told_until_ms = (None if value is None else int(value) for value in found)
         return Known(await self.records(), began_ms, told_until_ms)
 
@@ -164,11 +164,11 @@ class Jobs:
     async def now_ms(self) -> int:
         """Redis' clock, in milliseconds since 1970: the one by which jobs are due and leased, whoever asks."""
         seconds, microseconds = await asked(self._redis.time())
-        return seconds * 1000 + microseconds // 1000
+        return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def records(self) -> dict[str, bytes]:
         """Every subscription's record by its webhook's id."""
-        found = await asked(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self._keys.webhooks)))
+        found = await asked(self._redis.hgetall(self._keys.webhooks))
         return {webhook_id.decode(): record for webhook_id, record in found.items()}
 
     async def claim(self, wanted: Mapping[str, int], *, count: int, now_ms: int, lease_ms: int) -> list[Leased]:
@@ -208,7 +208,7 @@ class Jobs:
 
     async def last_success_ms(self, webhook_id: str) -> int:
         """When the webhook's receiver last took a delivery; 0 if never."""
-        found = await asked(cast("Awaitable[bytes | None]", self._redis.hget(self._keys.answered, webhook_id)))
+        found = await asked(self._redis.hget(self._keys.answered, webhook_id))
         return int(found or 0)
 
     async def replace(self, old: bytes, new: StoredSubscription) -> bool:

@@ -13,7 +13,7 @@ from schemas.quota_status import Freshness, QuotaList, QuotaStatus
 from streams.cli import tables
 from streams.cli.main import app
 from streams.embedded.state import write_state
-from streams.settings import Settings
+from streams.settings import Settings, load_settings
 
 LINES = '"lines": [{"model": "H100 SXM", "quantity": 8}]'
 GOOD = '{"id": "a", "shipped_at": "2026-03-01T00:00:00Z", "destination": "IN", ' + LINES + "}"
@@ -94,6 +94,12 @@ def test_without_addresses_a_command_speaks_to_the_running_up(run, tmp_path):
     done = run("status", environment={})
 
     assert "of the running `up`: Redis redis://127.0.0.1:2/0, Kafka 127.0.0.1:2" in done.stderr
+
+
+def test_the_state_lies_in_the_users_home_wherever_a_command_is_called(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+
+    assert str(load_settings({}).state_dir) == "/home/somebody/.local/state/quota-ledger"
 
 
 def test_an_address_of_ones_own_goes_before_the_running_up(run, tmp_path):
