@@ -1,6 +1,7 @@
 """Where the ledger stands on the log: checkpoints, the log it belongs to, and why a worker gave up."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -76,7 +77,8 @@ class Position:
 
     async def _note(self, fields: Mapping[str, str]) -> None:
         if fields:
-            await asked(self._redis.hset(self._keys.meta, mapping=cast("Mapping[Any, Any]", fields)))
+            mapping: Mapping[Any, Any] = fields
+            await asked(self._redis.hset(self._keys.meta, mapping=mapping))
 
 
 def partition_name(topic: str, number: int) -> str:

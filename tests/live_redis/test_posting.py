@@ -196,6 +196,22 @@ async def test_a_conflict_whose_counterpart_is_forgotten_meanwhile_becomes_an_ev
     assert await desk.posted() == 3 * H100  # the balance of the forgotten one stayed here; the new one is not lost
 
 
+async def test_a_conflict_is_parked_again_when_the_worker_dies_between_parking_and_posting(desk):
+    await desk.post(-1, record(0, "a", quantity=1))
+
+    async def die(parked):
+        desk.parked += parked
+        raise SystemExit(9)
+
+    with pytest.raises(SystemExit):
+        await desk.post(0, record(1, "a", quantity=2), record(2, "b"), park=die)
+    assert await desk.checkpoint() == 0
+
+    await desk.post(0, record(1, "a", quantity=2), record(2, "b"))
+    assert [item.offset for item in desk.parked] == [1, 1]
+    assert await desk.posted() == 2 * H100
+
+
 async def test_unfit_records_are_parked_and_hold_up_nobody(desk):
     await desk.post(-1, unfit(0), record(1, "a"), unfit(2))
 
