@@ -1,0 +1,90 @@
+"""A worker whose Redis is frozen waits with a bounded memory, and every process ends soon when it is told to."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.live_kafka.desk import H100, LiveDesk, shipment
+from tests.parts import wait_until
+
+EVENTS = 150_000
+FROZEN_S = 12
+STOP_S = 10
+
+
+@pytest.fixture
+def desk(make_settings):
+    desk = LiveDesk(make_settings(partitions=8))
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def freeze(desk):
+    pid = desk.redis.info("server")["process_id"]
+
+    def stop():
+        os.kill(pid, signal.SIGSTOP)
+
+    yield stop
+    os.kill(pid, signal.SIGCONT)
+
+
+def rss_mb(child):
+    status = Path(f"/proc/{child.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def load(desk):
+    for start in range(0, EVENTS, 10_000):
+        desk.produce([shipment(f"e{number}") for number in range(start, start + 10_000)])
+
+
+def test_a_frozen_redis_under_a_backlog_costs_no_memory_and_no_event(desk, freeze, processes):
+    load(desk)
+    pid = desk.redis.info("server")["process_id"]
+    worker = processes.start("worker", desk.settings)
+    wait_until(lambda: desk.settled() >= EVENTS // 10, "a tenth of the backlog to be settled")
+    before_mb = rss_mb(worker)
+    freeze()
+    until, highest_mb = time.monotonic() + FROZEN_S, 0.0
+    while time.monotonic() < until:
+        highest_mb = max(highest_mb, rss_mb(worker))
+        time.sleep(0.5)
+    os.kill(pid, signal.SIGCONT)
+    desk.wait_settled(EVENTS, timeout_s=120)
+
+    assert desk.posted() == {"IN": EVENTS * H100}
+    assert highest_mb < before_mb + 60
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["busy", "while Redis is frozen"])
+def test_a_worker_told_to_stop_in_the_middle_of_a_backlog_ends_soon_and_the_next_makes_it_exact(
+    desk, freeze, processes, frozen
+):
+    load(desk)
+    pid = desk.redis.info("server")["process_id"]
+    first = processes.start("worker", desk.settings)
+    wait_until(lambda: desk.settled() >= EVENTS // 20, "a part of the backlog to be settled")
+    if frozen:
+        freeze()
+    first.signal(signal.SIGTERM)
+    code = first.process.wait(STOP_S)
+    os.kill(pid, signal.SIGCONT)
+    processes.start("worker", desk.settings)
+    desk.wait_settled(EVENTS, timeout_s=120)
+
+    assert code == 0
+    assert desk.posted() == {"IN": EVENTS * H100}
+
+
+def test_sender_and_api_told_to_stop_end_soon(desk, processes):
+    started = [processes.start(command, desk.settings) for command in ("sender", "api")]
+    wait_until(lambda: "listening" in started[1].log_tail(20), "the api")
+    for child in started:
+        child.signal(signal.SIGTERM)
+
+    assert [child.process.wait(STOP_S) for child in started] == [0, 0]
