@@ -6,21 +6,22 @@ Only moves data: reading is `schemas`, judging is `ledger/rules`, posting is `le
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from typing import Protocol
 
 from ledger.book.position import partition_name
-from ledger.book.post import Book, Judged, Unfit
-from ledger.errors import PolicyChanged
+from ledger.book.post import Book, Judged, Unfit, kafka_time
+from ledger.errors import PolicyChanged, WrongCall
 from ledger.policy import Policy
 from ledger.rules.assess import assess
-from schemas.cloudevents import read_event
+from schemas.cloudevents import SIZE_MAX, read_event
 from schemas.rejected_record import FieldError, RejectedRecord
 from streams.kafka.producer import Outgoing
 from streams.kafka.run import Record, Run
 
 _TRACEBACK_MAX = 2000
 _DETAIL_MAX = 4000
+_VALUE_MAX = 1_900_000
+"""As much of an original as the topic of rejects should take."""
 
 
 class Rules(Protocol):
@@ -52,7 +53,11 @@ def debit_shipments(
     async def debit(run: Run) -> None:
         async def park(unfit: Sequence[Unfit]) -> None:
             by_offset = {record.offset: record for record in run.records}
-            await asyncio.to_thread(send_rejects, [_reject(run, by_offset[item.offset], item) for item in unfit])
+            parking = [(by_offset[item.offset], item.rejected) for item in unfit]
+            try:
+                await asyncio.to_thread(send_rejects, [_reject(run, *one, value_max=_VALUE_MAX) for one in parking])
+            except WrongCall:  # the topic takes less than it should
+                await asyncio.to_thread(send_rejects, [_reject(run, *one, value_max=SIZE_MAX) for one in parking])
 
         partition = partition_name(run.topic, run.partition)
         while True:
@@ -77,9 +82,10 @@ def judge(run: Run, policy: Policy) -> list[Judged | Unfit]:
 
 def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
     try:
-        recorded_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        recorded_at = kafka_time(record.timestamp)
         event = read_event(record.value, record.headers, default_source=source, recorded_at=recorded_at)
         assessment = assess(event, policy)
+        return Judged(record.offset, record.timestamp, record.value or b"", _mode(record), event, assessment)
     except RejectedRecord as rejected:
         return Unfit(record.offset, record.timestamp, rejected)
     except Exception:  # noqa: BLE001  a fault of ours in pure code: the record waits in the rejects, the others go on
@@ -87,13 +93,15 @@ def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
             f"a fault in the ledger, replay the record once it is mended: {traceback.format_exc()[-_TRACEBACK_MAX:]}"
         )
         return Unfit(record.offset, record.timestamp, RejectedRecord([FieldError("internal_error", "", advice)]))
-    headers = tuple((name, value) for name, value in record.headers if name.startswith("ce_")) if record.headers else ()
-    return Judged(record.offset, record.timestamp, record.value or b"", headers, event, assessment)
 
 
-def _reject(run: Run, record: Record, unfit: Unfit) -> Outgoing:
-    """The original as it came, with the reason beside it."""
-    rejected = unfit.rejected
+def _mode(record: Record) -> tuple[tuple[str, bytes], ...]:
+    """The headers that belong to the event: those of CloudEvents' binary mode."""
+    return tuple((name, value or b"") for name, value in record.headers if name.startswith("ce_"))
+
+
+def _reject(run: Run, record: Record, rejected: RejectedRecord, *, value_max: int) -> Outgoing:
+    """The original as it came, up to a size, with the reason beside it."""
     told = {
         "quota-reason": rejected.reason,
         "quota-detail": rejected.detail[:_DETAIL_MAX],
@@ -103,6 +111,10 @@ def _reject(run: Run, record: Record, unfit: Unfit) -> Outgoing:
     }
     if rejected.event_key is not None:
         told["quota-event-key"] = rejected.event_key
-    headers = [*(record.headers or ()), *((name, text.encode("utf-8", "replace")) for name, text in told.items())]
     value = b"" if record.key is None and record.value is None else record.value  # a producer writes one of the two
+    if value is not None and len(value) > value_max:
+        told["quota-cut"] = f"the first {value_max} of {len(value)} bytes; the whole lies where quota-offset says"
+        value = value[:value_max]
+    headers = [(name, text or b"") for name, text in record.headers]
+    headers += [(name, text.encode("utf-8", "replace")) for name, text in told.items()]
     return record.key, value, headers

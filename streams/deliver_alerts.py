@@ -110,6 +110,6 @@ def _choose(records: Sequence[Record], known: Known, told: Told) -> list[NewAler
 
 def _shipment_time_ms(record: Record) -> int:
     for name, value in record.headers:
-        if name == SHIPMENT_TIME and value.isdigit():
+        if name == SHIPMENT_TIME and value and value.isdigit():
             return int(value)
     return record.timestamp

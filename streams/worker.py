@@ -34,6 +34,7 @@ from streams.kafka.topics import forgetful, missing_topics
 from streams.kafka.transport import Consumer, RunSchema
 from streams.keep_settings import keep_settings, policy_in_force
 from streams.logs import configure_logs
+from streams.pulse import Pulse
 from streams.relay_outbox import relay_outbox
 from streams.settings import Settings
 from streams.webhooks.jobs import Jobs
@@ -171,6 +172,7 @@ class WorkerParts:
         self._settled: dict[str, int] = {}
         self._news = asyncio.Event()
         self._exit_notes = exit_notes(settings)
+        self._pulse = Pulse(settings.state_dir, "worker")
         self._leaving = False
         self.debit = debit_shipments(
             Book(self._redis, ledger, now=_now),
@@ -243,6 +245,7 @@ class WorkerParts:
             try:
                 if self._settled:
                     await self._watch_once(ask_identity=turn % IDENTITY_EVERY == 0)
+                    self._pulse.beat()
             except LedgerUnavailable as failure:
                 log.warning("the watch waits: %s", failure)
             except LedgerError as failure:

@@ -29,6 +29,9 @@ from schemas.quota_alert import QuotaAlert
 from schemas.rejected_record import FieldError, RejectedRecord
 from schemas.shipment_event import ShipmentEvent
 
+_LAST_MS = 253_000_000_000_000
+"""A moment in the year 9987."""
+
 
 @dataclass(slots=True)
 class Judged:
@@ -62,6 +65,11 @@ class Unfit:
     rejected: RejectedRecord
 
 
+def kafka_time(timestamp_ms: int) -> datetime:
+    """A record's Kafka time, which its producer may have made up: kept within what a calendar knows."""
+    return datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC)
+
+
 Park = Callable[[Sequence[Unfit]], Awaitable[None]]
 """Puts records into the rejects and returns when Kafka has them."""
 
@@ -80,6 +88,7 @@ class Book:
         self._keys = Keys(ledger)
         self._script = Script(redis, Path(__file__).with_name("post_batch.lua"))
         self._now = now
+        self._parked: dict[str, set[int]] = {}
 
     async def post(
         self, partition: str, prev: int, items: Sequence[Judged | Unfit], *, policy: Policy, park: Park
@@ -99,15 +108,17 @@ class Book:
         Raises:
             PositionLost: the ledger is behind what was delivered: stop.
             PolicyChanged: judge the records again.
-            LedgerClosed: wait; LedgerUnavailable: wait. Either way the call may be repeated whole.
+            LedgerClosed: wait; LedgerUnavailable: wait. Either way the call may be repeated whole; what was parked
+                is not parked again.
         """
-        parked: set[int] = set()
+        parked = self._parked.setdefault(partition, set())
         alert_count = 0
         while items := [item for item in items if item.offset > prev]:
             part = _until_contradiction(items)
             posting = _Posting(self, partition, prev, part, policy=policy, park=park, parked=parked)
             prev = await posting.settle()
             alert_count += posting.alert_count
+        del self._parked[partition]
         return alert_count
 
     async def call(self, arguments: Sequence[Any]) -> list[Any]:
@@ -152,6 +163,7 @@ class _Posting:
         self._told: dict[bytes, bytes] = {}
         self._conflicts: dict[bytes, list[Unfit]] = {}
         self._seen: dict[str, str] = {}
+        self._chunks: list[bytes] | None = None
         self._posted_at = book.posted_at()
         self.alert_count = 0
 
@@ -184,6 +196,7 @@ class _Posting:
 
     async def _learn_ids(self, told: Sequence[bytes]) -> None:
         """Known ids: the same content is a duplicate and dropped, another one a conflict and parked."""
+        self._chunks = None
         for key, value in _pairs(told):
             self._conflicts.pop(key, None)
             if not value:
@@ -217,7 +230,7 @@ class _Posting:
                 alerts += crossed
         alerts.sort(key=lambda told: told[0])
         self.alert_count = len(alerts)
-        chunks = pack(events)
+        chunks = self._chunks = self._chunks or pack(events)
         return [
             self._partition,
             self._prev,
@@ -308,7 +321,7 @@ class _Posting:
                 reject_alert(
                     item.rejected,
                     place=f"{topic}/{number}/{item.offset}",
-                    occurred_at=datetime.fromtimestamp(item.timestamp_ms / 1000, UTC),
+                    occurred_at=kafka_time(item.timestamp_ms),
                     recorded_at=self._posted_at,
                     policy=self._policy,
                 ),

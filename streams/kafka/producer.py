@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from kafka.net.compat import KafkaNetClient
 
-from ledger.errors import LedgerUnavailable, WrongCall
+from ledger.errors import LedgerError, LedgerUnavailable, WrongCall
 from streams.settings import Settings
 
 Outgoing = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
@@ -156,7 +156,7 @@ class LazyProducer:
                 self._producer = make_producer(self._settings)
             try:
                 return send_all(self._producer, topic, records)
-            except LedgerUnavailable:
+            except LedgerError:  # a refused record too breaks the order that an idempotent producer counts
                 self._drop()
                 raise
 

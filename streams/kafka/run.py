@@ -13,7 +13,7 @@ class Record(Protocol):
     """Milliseconds since 1970."""
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)

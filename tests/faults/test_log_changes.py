@@ -2,6 +2,7 @@
 
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import KafkaError
 
 from tests.live_kafka.desk import H100, LiveDesk, shipment
 from tests.parts import wait_until
@@ -15,7 +16,7 @@ def desk(make_settings):
 
 
 @pytest.fixture
-def admin(desk):
+def admin(desk, real_kafka):
     with KafkaAdminClient(bootstrap_servers=desk.settings.kafka_bootstrap) as admin:
         yield admin
 
@@ -87,7 +88,7 @@ def make_anew(desk, admin):
     def made():
         try:
             admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
-        except Exception:  # the old one is still on its way out
+        except KafkaError:  # the old one is still on its way out
             return False
         return True
 

@@ -61,6 +61,32 @@ def test_a_record_with_neither_key_nor_value_is_parked_too(desk, processes):
     assert dict(reject.headers)["quota-reason"] == b"tombstone"
 
 
+def test_odd_records_stop_nothing(desk, real_kafka, processes):
+    """Headers without a value, a time before all time, more bytes than the rejects take."""
+    from confluent_kafka import Producer
+    from kafka import KafkaAdminClient
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    topic = desk.settings.topic_shipments
+    with KafkaAdminClient(bootstrap_servers=desk.settings.kafka_bootstrap) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": "6000000"})])
+    processes.start("worker", desk.settings)
+    client = Producer({"bootstrap.servers": desk.settings.kafka_bootstrap, "message.max.bytes": 5_000_000})
+    said = json.dumps(shipment("odd")).encode()
+    client.produce(topic, said, headers=[("ce_time", None), ("x", None)])
+    client.produce(topic, b"[]", headers=[("ce_time", None), ("x", None)])
+    client.produce(topic, b"{}", timestamp=1)
+    client.produce(topic, b"x" * 3_000_000)
+    client.produce(topic, json.dumps(shipment("after")).encode())
+    assert client.flush(20) == 0
+    desk.wait_settled(5)
+
+    assert desk.posted() == {"IN": 2 * H100}
+    reasons = {dict(reject.headers)["quota-reason"]: reject for reject in desk.rejects()}
+    assert set(reasons) == {b"not_an_object", b"missing_field", b"too_large"}
+    assert b"3000000" in dict(reasons[b"too_large"].headers)["quota-cut"]
+
+
 def test_a_bare_event_is_named_by_its_source_header(desk, processes):
     processes.start("worker", desk.settings)
     desk.produce([shipment("h1")], headers=[("source", b"/from/header")])

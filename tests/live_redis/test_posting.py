@@ -232,6 +232,17 @@ async def test_when_parking_fails_nothing_moves(desk):
     assert await desk.checkpoint() == -1
 
 
+async def test_a_run_that_is_tried_again_parks_nothing_twice(desk):
+    await desk.redis.hset(desk.keys.meta, "adopting", "1")
+    for _ in range(3):
+        with pytest.raises(LedgerClosed):
+            await desk.post(-1, unfit(0), record(1, "a"))
+    await desk.redis.hdel(desk.keys.meta, "adopting")
+    await desk.post(-1, unfit(0), record(1, "a"))
+
+    assert [item.offset for item in desk.parked] == [0]
+
+
 async def test_a_run_judged_under_another_policy_is_not_posted(desk):
     await desk.redis.hset(desk.keys.meta, "policy", "0" * 64)
 
