@@ -82,9 +82,12 @@ def test_a_worker_told_to_stop_in_the_middle_of_a_backlog_ends_soon_and_the_next
 
 
 def test_sender_and_api_told_to_stop_end_soon(desk, processes):
-    started = [processes.start(command, desk.settings) for command in ("sender", "api")]
-    wait_until(lambda: "listening" in started[1].log_tail(20), "the api")
-    for child in started:
+    started = {
+        "delivering": processes.start("sender", desk.settings),
+        "listening": processes.start("api", desk.settings),
+    }
+    for word, child in started.items():
+        wait_until(lambda word=word, child=child: word in child.log_tail(20), f"{child.name} to be at work")
         child.signal(signal.SIGTERM)
 
-    assert [child.process.wait(STOP_S) for child in started] == [0, 0]
+    assert [child.process.wait(STOP_S) for child in started.values()] == [0, 0]
