@@ -1,7 +1,7 @@
 """The agent that keeps Redis' copy of the topic `quota.settings`, and the adoption of a new ledger's first policy."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from kafka import KafkaConsumer, TopicPartition
@@ -11,7 +11,7 @@ from ledger.book.position import NONE, partition_name
 from ledger.errors import LedgerError
 from ledger.policy import Policy, load_policy
 from streams.kafka.producer import BLOCK_MAX_S, LazyProducer, clean_client
-from streams.kafka.run import Run
+from streams.kafka.run import Record, Run
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,15 +55,12 @@ async def policy_in_force(settings: Settings, kept: KeptSettings, producer: Lazy
 
 
 async def _read_topic(settings: Settings, kept: KeptSettings) -> None:
-    """Copy what lies on the topic now, before any agent runs."""
-    partition = partition_name(settings.topic_settings, 0)
-    prev = NONE
-    for offset, setting in _records(settings):
-        while prev < offset:
-            prev = await kept.keep(partition, prev, offset, [setting])
+    """Copy what lies on the topic now, before any agent runs. At once: no revoked key opens anything in between."""
+    if records := _records(settings):
+        await keep_settings(kept)(Run(settings.topic_settings, 0, NONE, records))
 
 
-def _records(settings: Settings) -> Iterator[tuple[int, Setting]]:
+def _records(settings: Settings) -> list[Record]:
     place = TopicPartition(settings.topic_settings, 0)
     with clean_client(settings) as (brokers, make_client):
         consumer = KafkaConsumer(
@@ -78,8 +75,9 @@ def _records(settings: Settings) -> Iterator[tuple[int, Setting]]:
             consumer.assign([place])
             consumer.seek_to_beginning(place)
             end = consumer.end_offsets([place])[place]
+            records: list[Record] = []
             while consumer.position(place) < end:
-                for record in consumer.poll(timeout_ms=1000).get(place, ()):
-                    yield record.offset, Setting((record.key or b"").decode("utf-8", "replace"), record.value)
+                records += consumer.poll(timeout_ms=1000).get(place, [])
+            return records
         finally:
             consumer.close(autocommit=False)

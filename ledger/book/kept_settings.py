@@ -1,10 +1,11 @@
-"""What people decided, as it lies on the topic `quota.settings`, copied into Redis: adopted policies, subscriptions.
+"""What people decided, as it lies on the topic `quota.settings`, copied into Redis: policies, subscriptions, keys.
 
 A flushed Redis is filled again from that topic, before any shipment is judged.
 """
 
 import json
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from redis.asyncio import Redis
 
 from ledger.book.keys import Keys
 from ledger.book.script import Script, asked
-from ledger.errors import PositionLost
+from ledger.errors import PositionLost, WrongCall
 from ledger.policy import Policy, policy_from_document
+
+log = logging.getLogger(__name__)
 
 POLICY_KEY = "policy:00001"
 """The key of the record by which a new ledger adopted its first policy."""
@@ -65,19 +68,35 @@ class KeptSettings:
         Raises:
             PositionLost: Redis went back.
         """
-        rows = []
+        rows: list[tuple[str, str, str | None]] = []
         for setting in settings:
-            kind, _, name = setting.key.partition(":")
-            value = None if setting.value is None else setting.value.decode()
-            if kind == "policy" and value is not None:
-                told = json.loads(value)
-                rows.append([kind, told["sha256"], json.dumps(told["document"], sort_keys=True, ensure_ascii=False)])
-            elif kind == "webhook":
-                rows.append([kind, name, value])
+            try:
+                rows += _rows(setting)
+            except (ValueError, KeyError, TypeError, WrongCall) as wrong:
+                log.warning("the setting %s is passed over, it is none of ours: %r", setting.key, wrong)
         keys = self._keys
         arguments = (partition, prev, last, json.dumps(rows))
-        status, *told_back = await self._script([keys.meta, keys.policies, keys.webhooks], arguments)
+        status, *told_back = await self._script([keys.meta, keys.policies, keys.webhooks, keys.api_keys], arguments)
         if status == b"fenced":
             checkpoint = told_back[0].decode()
             raise PositionLost(f"{partition}: {prev} was delivered before, the checkpoint is {checkpoint}", partition)
         return int(told_back[0])
+
+
+def _rows(setting: Setting) -> Iterator[tuple[str, str, str | None]]:
+    """What the script copies of one record: kind, name, value. Kinds that this version does not know are passed over.
+
+    Raises:
+        ValueError, KeyError, TypeError, WrongCall: the value is not what its kind holds.
+    """
+    kind, _, name = setting.key.partition(":")
+    if kind in {"webhook", "key"} and setting.value is None:
+        yield kind, name, None
+    elif kind in {"webhook", "key"} and setting.value is not None:
+        text = setting.value.decode()
+        dict(json.loads(text))
+        yield kind, name, text
+    elif kind == "policy" and setting.value is not None:
+        told = json.loads(setting.value)
+        policy = policy_from_document(told["document"])
+        yield kind, policy.sha256, json.dumps(told["document"], sort_keys=True, ensure_ascii=False)

@@ -67,6 +67,11 @@ class Keys:
         return self._key("webhooks")
 
     @property
+    def api_keys(self) -> str:
+        """Hash: key id -> the key in JSON: its scopes, and the SHA-256 of its secret."""
+        return self._key("api_keys")
+
+    @property
     def jobs(self) -> str:
         """Hash: job id -> a delivery to be made, in JSON."""
         return self._key("jobs")

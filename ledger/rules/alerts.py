@@ -26,25 +26,23 @@ def notice_alerts(
 ) -> list[QuotaAlert]:
     """What the event alone gives rise to, whatever the balances are: one alert a kind."""
     country = event.data.get("destination")
+    query = urlencode({"source": event.source, "id": event.id})
     return [
-        QuotaAlert(
+        _told_of(
+            event,
+            assessment,
+            policy,
+            recorded_at,
             alert_id=alert_id(notice.kind, event.key),
             kind=notice.kind,
             severity=notice.severity,
             country=country,
-            tier=assessment.tier,
             account=f"country:{country}",
             period=policy.period_of(event.shipped_at.date()),
-            event_key=event.key,
-            shipment_id=event.data.get("shipment_id"),
-            occurred_at=event.shipped_at,
-            recorded_at=recorded_at,
-            policy_id=policy.id,
-            policy_sha256=policy.sha256,
             incident_key=f"{notice.kind}/{event.key}",
             message=notice.message,
             evidence=notice.evidence,
-            url=_decision_url(event),
+            url=f"/v1/decisions?{query}",
         )
         for notice in assessment.notices
     ]
@@ -75,24 +73,21 @@ def crossing_alert(
     else:
         severity = "critical" if crossing.level >= CRITICAL_FROM_LEVEL else "warning"
         message = f"{name} reached {crossing.level} % of its cap: {figures} ({share})."
-    return QuotaAlert(
+    return _told_of(
+        event,
+        assessment,
+        policy,
+        recorded_at,
         alert_id=alert_id(crossing.kind, charge.account, charge.period, crossing.level, policy.sha256, crossing.armed),
         kind=crossing.kind,
         severity=severity,
         country=charge.country,
-        tier=assessment.tier,
         account=charge.account,
         period=charge.period,
         level=crossing.level,
         used_tpp=used,
         cap_tpp=cap,
         used_ratio=round(used / cap, 6) if cap else None,
-        event_key=event.key,
-        shipment_id=event.data.get("shipment_id"),
-        occurred_at=event.shipped_at,
-        recorded_at=recorded_at,
-        policy_id=policy.id,
-        policy_sha256=policy.sha256,
         incident_key=f"quota/{charge.account}/{charge.period}",
         message=message,
         evidence={"armed": crossing.armed, "charged_tpp": charge.tpp},
@@ -121,5 +116,17 @@ def reject_alert(
     )
 
 
-def _decision_url(event: ShipmentEvent) -> str:
-    return "/v1/decisions?" + urlencode({"source": event.source, "id": event.id})
+def _told_of(
+    event: ShipmentEvent, assessment: Assessment, policy: Policy, recorded_at: datetime, /, **told: Any
+) -> QuotaAlert:
+    """An alert that an event gave rise to."""
+    return QuotaAlert(
+        tier=assessment.tier,
+        event_key=event.key,
+        shipment_id=event.data.get("shipment_id"),
+        occurred_at=event.shipped_at,
+        recorded_at=recorded_at,
+        policy_id=policy.id,
+        policy_sha256=policy.sha256,
+        **told,
+    )

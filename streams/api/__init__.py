@@ -4,6 +4,8 @@ app          joins the routes
 parts        what the routes work with
 answers      what is asked about quotas -> the answer; the command line gives the same
 admission    who may call, and how large a body may be
+keys         what an API key is and what its scopes open
+key_ring     the keys as Redis holds them
 problems     every error as problem+json
 freshness    ETag, 304 and how fresh an answer is
 quotas, alerts, decisions, shipments, webhooks, policy, health, pages      the routes

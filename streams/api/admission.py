@@ -1,12 +1,17 @@
 """Who may call, and how large a body may be.
 
-With `QUOTA_AUTH=off` this machine's own programs may call; a web page in its browser may not.
+With `QUOTA_AUTH=required` a call needs a bearer key whose scopes open it. With `off` this machine's own programs may
+call; a web page in its browser may not.
 """
 
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
+from streams.api.key_ring import KeyRing
+from streams.api.keys import SCOPES, id_and_secret, opens, scopes_of
 from streams.api.parts import PartsHere
 from streams.api.problems import ProblemAnswer
 
@@ -15,12 +20,20 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BODY_MAX_BYTES = 128 * 1024
 """Twice the largest event; a route that takes lists allows more."""
 
+_bearer = HTTPBearer(
+    scheme_name="key",
+    bearerFormat="qk_<id>_<secret>",
+    description="A key of `quota-ledger keys create`. What stands beside it is the scope that a call needs.",
+    auto_error=False,
+)
+_Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
-async def admit(request: Request, parts: PartsHere) -> None:
-    """Let a call pass, or end it with 401 or 403.
 
-    Without keys an attacker's page could call through a visitor's browser: one that is served elsewhere names itself
-    in `Origin`, one that made its own name point here shows that name in `Host`. Both are refused.
+async def admit(request: Request, parts: PartsHere, wanted: SecurityScopes, bearer: _Bearer) -> None:
+    """Let a call pass that its caller may make, or end it with 401 or 403.
+
+    An attacker's page could call through a visitor's browser: one that is served elsewhere names itself in `Origin`,
+    one that made its own name point here shows that name in `Host`, which counts where no key is asked for.
     """
     origin = request.headers.get("origin")
     host = request.headers.get("host", "")
@@ -29,9 +42,37 @@ async def admit(request: Request, parts: PartsHere) -> None:
     if parts.settings.auth == "off":
         if urlsplit(f"//{host}").hostname not in _LOOPBACK:
             raise ProblemAnswer(403, "forbidden", f"call it by a loopback address, not as {host}: keys are off")
-        return
-    detail = "this endpoint asks for a key, and keys are not given out by this version; see QUOTA_AUTH"
-    raise ProblemAnswer(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+        scopes = SCOPES
+    else:
+        scopes = await _scopes_of(bearer, parts.keys)
+    for scope in wanted.scopes:
+        if not opens(scopes, scope):
+            raise lacking(scope)
+    request.state.scopes = scopes
+
+
+async def _scopes_of(bearer: HTTPAuthorizationCredentials | None, keys: KeyRing) -> frozenset[str]:
+    """What the caller's key opens. One that is missing, malformed, unknown or revoked takes one way, to one answer."""
+    key_id, secret = id_and_secret(bearer.credentials if bearer else "")
+    scopes = scopes_of(await keys.find(key_id), secret)
+    if scopes is None:
+        detail = "send a key that is in force, as in Authorization: Bearer qk_…; `quota-ledger keys create` makes one"
+        raise ProblemAnswer(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+    return scopes
+
+
+def lacking(scope: str) -> ProblemAnswer:
+    """The answer to a key that is right, but not for this."""
+    return ProblemAnswer(403, "forbidden", f"this needs a key with the scope {scope}; yours has not got it")
+
+
+async def _scopes_here(request: Request) -> frozenset[str]:
+    scopes: frozenset[str] = request.state.scopes
+    return scopes
+
+
+ScopesHere = Annotated[frozenset[str], Depends(_scopes_here)]
+"""What the caller's key opens, once `admit` has let the call pass."""
 
 
 async def read_body(request: Request, max_bytes: int = BODY_MAX_BYTES) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI, Security
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
@@ -15,6 +15,8 @@ from schemas.shipment_event import WireEvent
 from schemas.webhook import WebhookRequest
 from streams.api import alerts, decisions, health, pages, policy, quotas, shipments, webhooks
 from streams.api.admission import admit
+from streams.api.key_ring import KeyRing
+from streams.api.keys import ALERTS_READ, QUOTA_READ, SHIPMENTS_WRITE, WEBHOOKS_ADMIN
 from streams.api.parts import Parts, Producer
 from streams.api.problems import install_problems
 from streams.settings import Settings
@@ -24,6 +26,16 @@ from streams.webhooks.jobs import Jobs
 from streams.webhooks.subscription import SecretBox
 
 _REF = "#/components/schemas/{model}"
+_ROOMS = (
+    (quotas, QUOTA_READ),
+    (alerts, ALERTS_READ),
+    (decisions, QUOTA_READ),
+    (shipments, SHIPMENTS_WRITE),
+    (webhooks, WEBHOOKS_ADMIN),
+    (policy, QUOTA_READ),
+)
+"""The routes, and the scope that a key needs for them."""
+_OPEN_ROOMS = (health, pages)
 
 
 def create_app(
@@ -32,6 +44,7 @@ def create_app(
     reader: Reader,
     feed: Feed,
     jobs: Jobs,
+    keys: KeyRing,
     producer: Producer,
     clock: Callable[[], datetime],
 ) -> FastAPI:
@@ -42,6 +55,7 @@ def create_app(
         reader: the ledger's balances and decisions.
         feed: its alerts.
         jobs: its webhooks.
+        keys: who may call.
         producer: puts shipments and subscriptions onto Kafka.
         clock: the time, which says what "current" means.
 
@@ -60,15 +74,16 @@ def create_app(
         reader=reader,
         feed=feed,
         jobs=jobs,
+        keys=keys,
         producer=producer,
         guard=ConnectGuard(read_allowed(settings.webhook_allow)),
         secret_box=SecretBox(settings.secret_key) if settings.secret_key else None,
         clock=clock,
     )
     install_problems(app)
-    for room in (quotas, alerts, decisions, shipments, webhooks, policy):
-        app.include_router(room.router, dependencies=[Depends(admit)])
-    for room in (health, pages):
+    for room, scope in _ROOMS:
+        app.include_router(room.router, dependencies=[Security(admit, scopes=[scope])])
+    for room in _OPEN_ROOMS:
         app.include_router(room.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

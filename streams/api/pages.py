@@ -55,9 +55,11 @@ def _call(method: str, path: str, operation: dict[str, Any]) -> str:
     answers = ", ".join(
         f"{status} {escape(answer.get('description', ''))}" for status, answer in operation["responses"].items()
     )
+    scopes = ", ".join(scope for scheme in operation.get("security", ()) for scope in scheme["key"])
+    needs = f"<p>Needs a key with the scope <code>{scopes}</code>.</p>" if scopes else ""
     return (
         f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.get('description', ''))}</p>"
-        f"<dl>{parameters}</dl><p>Answers: {answers}</p>"
+        f"{needs}<dl>{parameters}</dl><p>Answers: {answers}</p>"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from ledger.book.read import Reader
+from streams.api.key_ring import KeyRing
 from streams.kafka.producer import Outgoing
 from streams.settings import Settings
 from streams.webhooks.connect_guard import ConnectGuard
@@ -38,6 +39,7 @@ class Parts:
     reader: Reader
     feed: Feed
     jobs: Jobs
+    keys: KeyRing
     producer: Producer
     guard: ConnectGuard
     secret_box: SecretBox | None

@@ -14,8 +14,9 @@ from schemas.cloudevents import read_event
 from schemas.problem import ProblemError
 from schemas.rejected_record import FieldError, RejectedRecord
 from schemas.shipment_event import ShipmentEvent
-from streams.api.admission import read_body
+from streams.api.admission import ScopesHere, lacking, read_body
 from streams.api.answers import policy_in_force
+from streams.api.keys import SHIPMENTS_WRITE, may_send
 from streams.api.parts import Parts, PartsHere
 from streams.api.problems import ProblemAnswer, documented, rejected_event
 from streams.kafka.producer import Outgoing
@@ -53,7 +54,7 @@ def event_body(*, several: bool) -> dict[str, Any]:
     responses=documented(413, 422),
     openapi_extra=event_body(several=True),
 )
-async def send_shipments(request: Request, parts: PartsHere) -> Accepted:
+async def send_shipments(request: Request, parts: PartsHere, scopes: ScopesHere) -> Accepted:
     """Put one event or a list of events onto the topic; answers when Kafka has acknowledged all of them.
 
     Each is checked first: if one is bad, all errors are named and nothing is sent. After a 503 some may have been
@@ -62,7 +63,7 @@ async def send_shipments(request: Request, parts: PartsHere) -> Accepted:
     body = await read_body(request, _LIST_MAX_BYTES)
     values = await asyncio.to_thread(_values, body)
     policy = await policy_in_force(parts.reader)
-    events = await asyncio.to_thread(_read_all, values, policy, parts)
+    events = await asyncio.to_thread(_read_all, values, policy, parts, scopes)
     records: list[Outgoing] = [outgoing(event, value) for event, value in zip(events, values, strict=True)]
     await asyncio.to_thread(parts.producer.send_all, parts.settings.topic_shipments, records)
     return Accepted(accepted=len(events), event_keys=[event.key for event in events])
@@ -82,7 +83,7 @@ def _values(body: bytes) -> list[bytes]:
     return [json.dumps(event, ensure_ascii=False).encode() for event in events]
 
 
-def _read_all(values: list[bytes], policy: Policy, parts: Parts) -> list[ShipmentEvent]:
+def _read_all(values: list[bytes], policy: Policy, parts: Parts, scopes: frozenset[str]) -> list[ShipmentEvent]:
     """Every event of a call, or every error in them."""
     now = parts.clock()
     events: list[ShipmentEvent] = []
@@ -91,6 +92,7 @@ def _read_all(values: list[bytes], policy: Policy, parts: Parts) -> list[Shipmen
     for number, value in enumerate(values):
         try:
             event = read_event(value, default_source=HTTP_SOURCE, recorded_at=now)
+            _refuse_foreign(event, scopes)
             assess(event, policy)
             _refuse_contradiction(event, said)
         except RejectedRecord as failure:
@@ -102,6 +104,13 @@ def _read_all(values: list[bytes], policy: Policy, parts: Parts) -> list[Shipmen
         detail = f"{wrong} of {len(values)} events cannot be booked; nothing was sent"
         raise ProblemAnswer(422, "invalid-event", detail, errors=errors)
     return events
+
+
+def _refuse_foreign(event: ShipmentEvent, scopes: frozenset[str]) -> None:
+    """A key that is bound to a source neither sends events of another, nor touches what another has sent."""
+    for source in (event.source, event.data.get("original_source") or event.source):
+        if not may_send(scopes, source):
+            raise lacking(f"{SHIPMENTS_WRITE}:{source}")
 
 
 def _refuse_contradiction(event: ShipmentEvent, said: dict[str, bytes]) -> None:

@@ -11,7 +11,7 @@ from streams.api.admission import read_body
 from streams.api.parts import PartsHere
 from streams.api.problems import ProblemAnswer, documented
 from streams.kafka.producer import Outgoing
-from streams.webhooks.subscription import create, read_record
+from streams.webhooks.subscription import create, read_subscriptions
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -29,8 +29,8 @@ class WebhookList(BaseModel):
 @router.get("", responses=documented())
 async def list_webhooks(parts: PartsHere) -> WebhookList:
     """Every subscription; secrets are not told again."""
-    records = await parts.jobs.records()
-    shown = [read_record(record).shown() for record in records.values()]
+    subscriptions = read_subscriptions(await parts.jobs.records())
+    shown = [subscription.shown() for subscription in subscriptions.values()]
     return WebhookList(items=sorted(shown, key=lambda webhook: webhook.created_at))
 
 

@@ -8,5 +8,6 @@ send         files of events -> the topic
 sample       events to try it out with
 status, alerts, explain      what the ledger says
 topics       the topics on Kafka
+keys         who may call the endpoint
 tables       how answers look on a terminal
 """

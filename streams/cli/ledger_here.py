@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from redis.asyncio import Redis
+
 from ledger.book.read import Reader
 from ledger.book.script import connect
 from streams.settings import Settings, load_settings
@@ -47,11 +49,21 @@ def ask(settings: Settings, question: Callable[[Reader, Feed], Awaitable[Answer]
     Raises:
         LedgerUnavailable: Redis does not answer.
     """
+    ledger = settings.ledger
+    return ask_redis(settings, lambda redis: question(Reader(redis, ledger, now=now), Feed(redis, ledger)))
+
+
+def ask_redis(settings: Settings, question: Callable[[Redis], Awaitable[Answer]]) -> Answer:
+    """As `ask`, where the question is for other parts of the ledger.
+
+    Raises:
+        LedgerUnavailable: Redis does not answer.
+    """
 
     async def asking() -> Answer:
         redis = connect(settings.redis_url.get_secret_value())
         try:
-            return await question(Reader(redis, settings.ledger, now=now), Feed(redis, settings.ledger))
+            return await question(redis)
         finally:
             await redis.aclose()
 

@@ -43,6 +43,7 @@ async def _send_until_told_to_stop(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    typer.echo("delivering webhooks", err=True)
     redis = connect(settings.redis_url.get_secret_value())
     producer = LazyProducer(settings)
 
@@ -62,9 +63,6 @@ def api() -> None:
     if settings.auth == "off" and not settings.on_loopback:
         advice = f"QUOTA_HTTP_HOST={settings.http_host} can be reached from other machines; set QUOTA_AUTH=required"
         raise WrongCall(f"QUOTA_AUTH=off is for this machine only: {advice}")
-    if settings.auth == "required":
-        warning = "this version gives out no keys: every call but health answers 401; QUOTA_AUTH=off opens loopback"
-        typer.secho(f"quota-ledger: {warning}", err=True, fg=typer.colors.YELLOW)
     with _listen(settings) as listener:
         asyncio.run(_serve(settings, listener))
 
@@ -84,6 +82,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
     from ledger.book.read import Reader  # noqa: PLC0415
     from streams.api.app import create_app  # noqa: PLC0415
+    from streams.api.key_ring import KeyRing  # noqa: PLC0415
     from streams.logs import configure_logs  # noqa: PLC0415
     from streams.webhooks.feed import Feed  # noqa: PLC0415
     from streams.webhooks.jobs import Jobs  # noqa: PLC0415
@@ -96,6 +95,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         reader=Reader(redis, settings.ledger, now=now),
         feed=Feed(redis, settings.ledger),
         jobs=Jobs(redis, settings.ledger),
+        keys=KeyRing(redis, settings.ledger),
         producer=producer,
         clock=now,
     )

@@ -9,6 +9,7 @@ from rich.text import Text
 from schemas.decision import Charge, Decision
 from schemas.quota_alert import QuotaAlert
 from schemas.quota_status import Freshness, QuotaList, QuotaStatus
+from streams.api.keys import Key
 
 COLOUR_OF_STATUS = {
     "prohibited": "magenta",
@@ -114,6 +115,15 @@ def alert_line(alert: QuotaAlert) -> Text:
         (f"{alert.kind:16} ", "bold"),
         alert.message,
     )
+
+
+def key_table(keys: list[Key]) -> RenderableType:
+    """API keys. Scopes come first, for they may hold a long source and be broken."""
+    table = _table("scopes", "id", right=(), left=("created", "state", "name"))
+    for key in keys:
+        state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "in force"
+        table.add_row(Text("\n".join(key.scopes)), key.id, f"{key.created_at:%Y-%m-%d}", state, Text(key.name))
+    return table if keys else Text("No keys.")
 
 
 def freshness_line(freshness: Freshness) -> str:

@@ -58,6 +58,8 @@ def up(
 ) -> None:
     """Run worker, sender and endpoint together: on embedded parts, or on your Kafka and Redis if both are set."""
     settings, embedded = _settings()
+    if sample and settings.auth == "required":
+        raise WrongCall("`up --sample` calls the endpoint without a key: set QUOTA_AUTH=off, or leave out --sample")
     _refuse_taken_port(settings)
     stop = _stop_on_signals()
     folder = settings.state_dir / f"up-{settings.http_port}"
@@ -231,6 +233,8 @@ class _House:
     def keep_running(self) -> NoReturn:
         """Show alerts as they come, until told to end."""
         self._view.say(f"running at {self._endpoint.url}; Ctrl-C ends everything; logs are in {self._folder}")
+        if self._settings.auth == "required":
+            self._view.say("calls need a key: `quota-ledger keys create`; alerts: `quota-ledger alerts --follow`")
         while True:
             for _ in range(10):
                 self._tick()

@@ -85,13 +85,9 @@ class View:
 
     def _moving(self) -> RenderableType:
         shown: list[RenderableType] = [self._progress] if self._console.is_terminal else []
-        if self._balances:
-            shown.append(quota_table(_in_one(self._balances)))
+        shown += [quota_table(found) for found in self._balances if _has_entries(found)]
         return Group(*shown, Text(self._webhooks))
 
 
-def _in_one(balances: list[QuotaList]) -> QuotaList:
-    """Several periods in one list: of all but the last only the countries that moved."""
-    *earlier, last = balances
-    moved = [item for found in earlier for item in found.items if item.posted_tpp or item.held_lines]
-    return last.model_copy(update={"items": moved + last.items})
+def _has_entries(balances: QuotaList) -> bool:
+    return any(item.posted_tpp or item.held_lines for item in balances.items)

@@ -12,6 +12,9 @@ from streams.kafka.producer import BLOCK_MAX_S, clean_client
 from streams.settings import Settings
 
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+_COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(10 * 365 * 86_400_000)}
+"""Deletions stay for ten years: a worker that was away for long still hears of them."""
+
 _UNKNOWN_TOPIC = 3
 
 
@@ -30,7 +33,7 @@ def planned_topics(settings: Settings) -> list[TopicPlan]:
         TopicPlan(settings.topic_shipments, 12, _FOR_EVER),
         TopicPlan(settings.topic_rejected, 1, _FOR_EVER | {"max.message.bytes": str(2 * 1024 * 1024)}),
         TopicPlan(settings.topic_alerts, 1, _FOR_EVER),
-        TopicPlan(settings.topic_settings, 1, {"cleanup.policy": "compact"}),
+        TopicPlan(settings.topic_settings, 1, _COMPACTED),
     ]
 
 

@@ -17,7 +17,7 @@ from ledger.book.keys import Keys
 from ledger.book.position import partition_name
 from ledger.book.script import Script, asked
 from schemas.webhook import Delivery
-from streams.webhooks.subscription import StoredSubscription, read_record
+from streams.webhooks.subscription import StoredSubscription, read_subscriptions
 
 DELIVERIES_KEPT = 10_000
 """About how many attempts the log of deliveries holds, the newest."""
@@ -53,7 +53,7 @@ class Known:
 
     def active(self) -> list[StoredSubscription]:
         """The subscriptions that get jobs."""
-        subscriptions = map(read_record, self.records.values())
+        subscriptions = read_subscriptions(self.records).values()
         return [subscription for subscription in subscriptions if subscription.state == "active"]
 
 
@@ -168,7 +168,7 @@ class Jobs:
 
     async def records(self) -> dict[str, bytes]:
         """Every subscription's record by its webhook's id."""
-        found = await asked(self._redis.hgetall(self._keys.webhooks))
+        found: dict[bytes, bytes] = await asked(self._redis.hgetall(self._keys.webhooks))
         return {webhook_id.decode(): record for webhook_id, record in found.items()}
 
     async def claim(self, wanted: Mapping[str, int], *, count: int, now_ms: int, lease_ms: int) -> list[Leased]:

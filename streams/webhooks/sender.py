@@ -19,13 +19,14 @@ from redis.asyncio import Redis
 
 from ledger.errors import LedgerUnavailable
 from schemas.webhook import Delivery, DeliveryOutcome, WebhookState
+from streams.pulse import Pulse
 from streams.settings import Settings
 from streams.webhooks.connect_guard import ConnectGuard, Scheme, read_allowed
 from streams.webhooks.feed import Feed
 from streams.webhooks.jobs import Jobs, Leased
 from streams.webhooks.schedule import read_retry_after, retry_delay_s
 from streams.webhooks.signing import sign
-from streams.webhooks.subscription import SecretBox, StoredSubscription, UnreadableSecret, read_record
+from streams.webhooks.subscription import SecretBox, StoredSubscription, UnreadableSecret, read_subscriptions
 
 log = logging.getLogger(__name__)
 
@@ -86,14 +87,15 @@ async def run_sender(settings: Settings, redis: Redis, stop: asyncio.Event, *, p
         publish_setting: keeps a changed subscription (disabled, exhausted) on the settings topic.
 
     Raises:
-        WrongCall: `QUOTA_SECRET_KEY` is not set, or `QUOTA_WEBHOOK_ALLOW` holds what is no network.
+        WrongCall: `QUOTA_SECRET_KEY` is not set, `QUOTA_WEBHOOK_ALLOW` holds what is no network, or `QUOTA_STATE_DIR`
+            cannot be written.
     """
     box = SecretBox(settings.secret_key)
     guard = ConnectGuard(read_allowed(settings.webhook_allow))
     async with AsyncExitStack() as stack:
         sessions = {scheme: await stack.enter_async_context(_session(guard, scheme)) for scheme in SCHEMES}
         sender = _Sender(Jobs(redis, settings.ledger), Feed(redis, settings.ledger), sessions, box, publish_setting)
-        await sender.run(stop)
+        await sender.run(stop, Pulse(settings.state_dir, "sender"))
 
 
 def _session(guard: ConnectGuard, scheme: Scheme) -> aiohttp.ClientSession:
@@ -128,7 +130,7 @@ class _Sender:
         self._noting = asyncio.Semaphore(NOTES_AT_ONCE)
         self._random = random.SystemRandom()
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, pulse: Pulse) -> None:
         """Claim and post until `stop` is set."""
         watchers = [asyncio.create_task(self._watch_feed()), asyncio.create_task(stop.wait())]
         watchers[1].add_done_callback(lambda _: self._wake.set())
@@ -137,6 +139,7 @@ class _Sender:
                 self._wake.clear()
                 try:
                     await self._start_due()
+                    pulse.beat()
                 except LedgerUnavailable as failure:
                     log.warning("deliveries wait: %s", failure)
                 await self._rest()
@@ -147,8 +150,7 @@ class _Sender:
             await self._finish()
 
     async def _start_due(self) -> None:
-        records = await self._jobs.records()
-        subscriptions = {webhook_id: read_record(record) for webhook_id, record in records.items()}
+        subscriptions = read_subscriptions(await self._jobs.records())
         active = [webhook_id for webhook_id, subscription in subscriptions.items() if subscription.state == "active"]
         count = IN_FLIGHT_ALL - len(self._under_way)
         if not (wanted := self._free_slots(active)) or count <= 0:
@@ -248,9 +250,11 @@ class _Sender:
 
         A person's change in the meantime stands.
         """
-        record = (await self._jobs.records()).get(webhook_id)
-        if record is None or (subscription := read_record(record)).state != "active":
+        records = await self._jobs.records()
+        subscription = read_subscriptions(records).get(webhook_id)
+        if subscription is None or subscription.state != "active":
             return
+        record = records[webhook_id]
         changed = subscription.with_state(state)
         if not await self._jobs.replace(record, changed):
             return

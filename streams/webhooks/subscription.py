@@ -4,8 +4,10 @@ It lives as a record on the settings topic, key `webhook:<id>`, from which the w
 are encrypted under `QUOTA_SECRET_KEY` in both places. Nothing here talks to Kafka or Redis.
 """
 
+import logging
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import get_args
@@ -13,12 +15,14 @@ from typing import get_args
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr
+from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, ValidationError
 
 from ledger.errors import LedgerError, WrongCall
 from schemas.quota_alert import QuotaAlert, Severity
 from schemas.webhook import Subscription, Webhook, WebhookRequest, WebhookState
 from streams.webhooks.signing import new_secret
+
+log = logging.getLogger(__name__)
 
 SETTING_PREFIX = "webhook:"
 _RANK = {severity: rank for rank, severity in enumerate(get_args(Severity))}
@@ -120,10 +124,25 @@ def create(wanted: WebhookRequest, box: SecretBox, *, now: datetime) -> tuple[St
     return stored, secret
 
 
-@lru_cache(maxsize=4096)
+def read_subscriptions(records: Mapping[str, bytes]) -> dict[str, StoredSubscription]:
+    """The subscriptions by their webhook's id. A record that is none is passed over: others may write to that topic."""
+    found = {webhook_id: _read(record) for webhook_id, record in records.items()}
+    return {webhook_id: subscription for webhook_id, subscription in found.items() if subscription is not None}
+
+
 def read_record(record: bytes) -> StoredSubscription:
-    """A subscription from its record. Remembered: the same few are read with every run of alerts."""
+    """A subscription from its record."""
     return StoredSubscription.model_validate_json(record)
+
+
+@lru_cache(maxsize=4096)
+def _read(record: bytes) -> StoredSubscription | None:
+    """As `read_record`. Remembered: the same few are read with every run of alerts."""
+    try:
+        return read_record(record)
+    except ValidationError as wrong:
+        log.warning("a webhook's record is passed over: %s", wrong.errors(include_input=False, include_url=False)[0])
+        return None
 
 
 def matches(subscription: Subscription, alert: QuotaAlert) -> bool:

@@ -19,6 +19,7 @@ from schemas.cloudevents import read_event
 from schemas.decision import Decision
 from schemas.quota_status import QuotaStatus
 from streams.api.app import create_app
+from streams.api.key_ring import KeyRing
 from streams.settings import Settings
 from streams.webhooks.feed import Feed
 from streams.webhooks.jobs import Jobs
@@ -61,6 +62,7 @@ class Desk:
             reader=Reader(redis, ledger, now=lambda: NOW),
             feed=Feed(redis, ledger),
             jobs=Jobs(redis, ledger),
+            keys=KeyRing(redis, ledger),
             producer=self.topic,
             clock=lambda: NOW,
         )

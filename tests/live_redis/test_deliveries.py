@@ -318,6 +318,14 @@ async def test_what_is_no_alert_is_passed_over_and_stops_nothing(desk: Desk) -> 
     assert await desk.redis.hget(desk.keys.meta, "checkpoint:alerts:0") == b"4"
 
 
+async def test_a_subscription_that_cannot_be_read_stops_nothing(desk: Desk) -> None:
+    await desk.redis.hset(desk.keys.webhooks, "wh_odd", b'{"id": "wh_odd"}')
+    hook, _ = await desk.subscribe()
+    await desk.deliver(a_run("1"))
+
+    assert await desk.job_ids() == [f"{hook.id}:al_1"]
+
+
 async def test_a_topic_of_several_partitions_is_refused_for_it_has_no_order(desk: Desk) -> None:
     with pytest.raises(WrongCall, match="several partitions"):
         await desk.deliver(Run("alerts", 1, -1, a_run("1").records))

@@ -398,3 +398,22 @@ async def test_the_record_of_an_account_can_be_read_back(desk):
     assert balance.to_record() == text
     assert sorted(balance.crossed) == [75, 90]
     assert balance.last_posted_at == NOW
+
+
+async def test_settings_that_are_none_of_ours_are_passed_over(desk, any_redis, ledger):
+    from ledger.book.kept_settings import KeptSettings, Setting, adoption
+
+    kept = KeptSettings(any_redis, ledger)
+    odd = [
+        Setting("webhook:wh_1", b"\xff\xfe"),
+        Setting("webhook:wh_2", b"[1]"),
+        Setting("policy:00002", b"{}"),
+        Setting("policy:00003", b'{"document": {}}'),
+        Setting("elsewhere", None),
+        Setting("webhook:wh_3", b'{"id": "wh_3"}'),
+        adoption(POLICY, NOW.isoformat()),
+    ]
+    assert await kept.keep("settings:0", -1, 6, odd) == 6
+
+    assert list(await any_redis.hgetall(desk.keys.webhooks)) == [b"wh_3"]
+    assert (await kept.policy()).sha256 == POLICY.sha256
