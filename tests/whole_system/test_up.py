@@ -93,7 +93,7 @@ def test_what_exits_is_started_again_and_nothing_survives_a_killed_up(shells):
     shell = shells()
     shell.until_it_prints("running at")
     before = shell.pids()
-    worker = next(pid for pid in before if "worker" in _command_of(pid))
+    _kafka, _valkey, worker, _sender, _api = before  # in the order of their start
     os.kill(worker, signal.SIGKILL)
     shell.until_it_prints("worker ended (signal 9), starts again")
     wait_until(lambda: len(shell.pids()) == len(before), "the worker's second start")
@@ -106,10 +106,6 @@ def test_what_exits_is_started_again_and_nothing_survives_a_killed_up(shells):
     assert worker not in pids
     assert found_while_running is not None
     assert running(shell.folder) is None
-
-
-def _command_of(pid):
-    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
 
 
 def test_a_taken_port_is_named_before_anything_starts(shells):

@@ -1,0 +1,56 @@
+"""The benchmark's short form: every row runs, books what was sent, and is printed. No time is judged."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.benchmarks.candidates import CANDIDATES
+from tests.benchmarks.report import table
+from tests.benchmarks.traffic import KINDS
+from tests.parts import ROOT, environment_without_settings
+
+REQUIRE_REAL = os.environ.get("QUOTA_TESTS_REQUIRE_REAL") == "1"
+
+
+def benchmark(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", *arguments],
+        cwd=ROOT,
+        env=environment_without_settings(),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def test_the_short_form_runs_and_prints_every_row(request):
+    done = benchmark("--short", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    for why in told["machine"]["stand_ins"]:
+        assert not REQUIRE_REAL, why
+        request.node.user_properties.append(("stand_in", why))
+
+    rows = {(row["candidate"], row["kind"]): row for row in told["rows"]}
+    assert set(rows) == {(name, kind) for name in "abcd" for kind in KINDS}
+    assert all(row["cpu_us"] > 0 and row["events"] > 0 and row["events_per_s"] > 0 for row in rows.values())
+    assert all((row["redis_cpu_us"] is not None) == (row["candidate"] in "cd") for row in rows.values())
+    assert {split["kind"] for split in told["stages"]} == set(KINDS)
+    for split in told["stages"]:
+        parts = [split[f"{stage}_us"] for stage in ("transport", "decode", "assess", "post")]
+        assert sum(parts) == pytest.approx(split["total_us"], abs=0.05)
+    printed = table(told)
+    titles = [candidate.title for candidate in CANDIDATES.values() if candidate.in_table]
+    assert [printed.count(title) for title in titles] == [len(KINDS)] * len(titles)
+
+
+@pytest.mark.parametrize("wrong", [("--only", "a,z"), ("--events", "0"), ("--rounds", "1000"), ("--kind", "huge")])
+def test_a_wrong_call_starts_nothing(wrong):
+    done = benchmark(*wrong)
+
+    assert done.returncode == 2
+    assert wrong[0] in done.stderr
