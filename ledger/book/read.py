@@ -76,10 +76,6 @@ class Reader:
         self._now = now
         self._policies: dict[str, Policy] = {}
 
-    async def ping(self) -> None:
-        """Ask whether Redis answers."""
-        await asked(self._redis.ping())
-
     async def policy(self) -> Policy | None:
         """The policy in force; None before the first worker adopted one."""
         sha256 = await asked(self._redis.hget(self._keys.meta, "policy"))

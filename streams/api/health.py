@@ -7,8 +7,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from ledger.errors import LedgerUnavailable
+from schemas.quota_status import Freshness
 from streams.api.answers import policy_in_force
-from streams.api.parts import Parts, PartsHere
+from streams.api.parts import PartsHere
 from streams.api.problems import ProblemAnswer, documented
 from streams.kafka.producer import parse_bootstrap
 
@@ -27,7 +28,11 @@ class Ready(BaseModel):
     """Balances can be asked for."""
 
     status: Literal["ready"] = "ready"
-    notes: list[str] = Field(description="what is wrong but leaves reads right, such as Kafka being away")
+    redis: Literal["ok"] = "ok"
+    kafka: Literal["ok", "away"] = Field(description="away: balances can be read, nothing new comes in")
+    policy_id: str
+    policy_sha256: str
+    freshness: Freshness
 
 
 @router.get("/livez")
@@ -39,23 +44,20 @@ async def livez() -> Alive:
 @router.get("/readyz", responses={503: documented()[503]})
 async def readyz(parts: PartsHere) -> Ready:
     """Whether balances can be asked for and are being kept; 503 says why not."""
-    reasons = await _reasons_against(parts)
-    if reasons:
-        raise ProblemAnswer(503, "not-ready", "; ".join(reasons), headers={"Retry-After": "5"})
-    notes = []
-    if not await _kafka_listens(parts.settings.kafka_bootstrap):
-        notes.append("Kafka is away: balances can be read, nothing new comes in")
-    return Ready(notes=notes)
-
-
-async def _reasons_against(parts: Parts) -> list[str]:
     try:
-        await parts.reader.ping()
+        policy = await policy_in_force(parts.reader)
+        freshness = await parts.reader.freshness()
         stopped = await parts.reader.stopped_workers()
-        await policy_in_force(parts.reader)
     except LedgerUnavailable as failure:
-        return [str(failure)]
-    return stopped
+        raise _not_ready(str(failure)) from None
+    if stopped:
+        raise _not_ready("; ".join(stopped))
+    kafka: Literal["ok", "away"] = "ok" if await _kafka_listens(parts.settings.kafka_bootstrap) else "away"
+    return Ready(kafka=kafka, policy_id=policy.id, policy_sha256=policy.sha256, freshness=freshness)
+
+
+def _not_ready(why: str) -> ProblemAnswer:
+    return ProblemAnswer(503, "not-ready", why, headers={"Retry-After": "5"})
 
 
 async def _kafka_listens(bootstrap: str) -> bool:

@@ -409,7 +409,9 @@ async def test_readiness_names_what_is_missing(redis, ledger):
         await desk.adopt()
         ready = await desk.http.get("/readyz")
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
-        assert "Kafka is away" in ready.json()["notes"][0]
+        assert (ready.json()["kafka"], ready.json()["policy_id"]) == ("away", "annual-50k")
+        await desk.position.note_ends({PARTITION: 7})
+        assert (await desk.http.get("/readyz")).json()["freshness"]["lag_records"] == 7
         await desk.position.note_stopped("host-1", "shipments:0: Redis went back")
         assert "Redis went back" in problem(await desk.http.get("/readyz"), 503, "not-ready")["detail"]
 
