@@ -85,7 +85,9 @@ def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
         recorded_at = kafka_time(record.timestamp)
         event = read_event(record.value, record.headers, default_source=source, recorded_at=recorded_at)
         assessment = assess(event, policy)
-        return Judged(record.offset, record.timestamp, record.value or b"", _mode(record), event, assessment)
+        return Judged(
+            record.offset, record.timestamp, record.value or b"", _mode(record), event=event, assessment=assessment
+        )
     except RejectedRecord as rejected:
         return Unfit(record.offset, record.timestamp, rejected)
     except Exception:  # noqa: BLE001  a fault of ours in pure code: the record waits in the rejects, the others go on
@@ -97,6 +99,8 @@ def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
 
 def _mode(record: Record) -> tuple[tuple[str, bytes], ...]:
     """The headers that belong to the event: those of CloudEvents' binary mode."""
+    if not record.headers:
+        return ()
     return tuple((name, value or b"") for name, value in record.headers if name.startswith("ce_"))
 
 

@@ -7,8 +7,9 @@ here, and the call is made again, saying what it was told.
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,37 +24,66 @@ from ledger.book.script import Script
 from ledger.errors import LedgerClosed, PolicyChanged, PositionLost
 from ledger.policy import Policy
 from ledger.rules.alerts import crossing_alert, notice_alerts, reject_alert
-from ledger.rules.assessment import Assessment
-from ledger.rules.levels import Limits, settle
+from ledger.rules.assess import assess
+from ledger.rules.assessment import Assessment, ChargeDue
+from ledger.rules.levels import Crossing, Limits, settle
+from schemas.cloudevents import read_event
 from schemas.quota_alert import QuotaAlert
 from schemas.rejected_record import FieldError, RejectedRecord
 from schemas.shipment_event import ShipmentEvent
+
+_ENDS = [POSTED + number.to_bytes(2, "big") for number in range(2000)]
+"""Kind and index of each new event of a call, as the script's header lays them out."""
 
 _LAST_MS = 253_000_000_000_000
 """A moment in the year 9987."""
 
 
-@dataclass(slots=True)
 class Judged:
-    """A record that became an event, and what it deserves.
+    """What posting needs of a record that became an event.
+
+    The event itself is let go, and read again where it is looked at closely: a thousand decoded events kept alive cost
+    more than the few that are read twice.
 
     Attributes:
         timestamp_ms: the record's Kafka time.
         headers: its CloudEvents headers, none unless it came in binary mode.
+        source: the event's source.
+        held: how many of its lines wait for a person.
+        noticed: whether the event alone gives rise to alerts.
+        key_digest: what the ledger remembers its key by.
+        content_digest: what tells its bytes from others.
     """
 
-    offset: int
-    timestamp_ms: int
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...]
-    event: ShipmentEvent
-    assessment: Assessment
-    key_digest: bytes = field(init=False)
-    content_digest: bytes = field(init=False)
+    __slots__ = (
+        "charges", "content_digest", "headers", "held", "key_digest", "noticed", "offset", "source", "timestamp_ms",
+        "value",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        self.key_digest = digest_of_key(self.event.source, self.event.id)
-        self.content_digest = digest_of_content(self.value, self.headers)
+    def __init__(
+        self,
+        offset: int,
+        timestamp_ms: int,
+        value: bytes,
+        headers: tuple[tuple[str, bytes], ...],
+        *,
+        event: ShipmentEvent,
+        assessment: Assessment,
+    ) -> None:
+        self.offset = offset
+        self.timestamp_ms = timestamp_ms
+        self.value = value
+        self.headers = headers
+        self.source = event.source
+        self.charges = assessment.charges
+        self.held = len(assessment.held)
+        self.noticed = bool(assessment.notices)
+        self.key_digest = digest_of_key(event.source, event.id)
+        self.content_digest = digest_of_content(value, headers)
+
+    def event(self) -> ShipmentEvent:
+        """The event, read once more."""
+        return read_event(self.value, self.headers, default_source=self.source)
 
 
 @dataclass(slots=True)
@@ -65,6 +95,7 @@ class Unfit:
     rejected: RejectedRecord
 
 
+@lru_cache(maxsize=4096)
 def kafka_time(timestamp_ms: int) -> datetime:
     """A record's Kafka time, which its producer may have made up: kept within what a calendar knows."""
     return datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC)
@@ -113,11 +144,13 @@ class Book:
         """
         parked = self._parked.setdefault(partition, set())
         alert_count = 0
-        while items := [item for item in items if item.offset > prev]:
+        while items := [item for item in items if item.offset > prev] if items[0].offset <= prev else items:
             part = _until_contradiction(items)
             posting = _Posting(self, partition, prev, part, policy=policy, park=park, parked=parked)
             prev = await posting.settle()
             alert_count += posting.alert_count
+            if prev >= items[-1].offset:
+                break
         del self._parked[partition]
         return alert_count
 
@@ -128,10 +161,10 @@ class Book:
         answer: list[Any] = await self._script(names, arguments)
         return answer
 
-    async def content_at(self, place: bytes, event: ShipmentEvent) -> bytes:
-        """What the known event under this event's key says."""
+    async def content_at(self, place: bytes, source: str) -> bytes:
+        """What the known event of that source at this place says."""
         found = await read_place(self._redis, self._keys, place)
-        return found.read_event(event.source).content()
+        return found.read_event(source).content()
 
     def posted_at(self) -> datetime:
         """The time a posting bears."""
@@ -146,20 +179,16 @@ class _Posting:
         book: Book,
         partition: str,
         prev: int,
-        part: Sequence[Judged | Unfit],
+        part: "_Part",
         *,
         policy: Policy,
         park: Park,
         parked: set[int],
     ) -> None:
         self._book = book
-        self._partition, self._prev, self._last = partition, prev, part[-1].offset
+        self._partition, self._prev, self._last = partition, prev, part.last
         self._policy, self._park, self._parked = policy, park, parked
-        self._by_key: dict[bytes, list[Judged]] = {}
-        for item in part:
-            if isinstance(item, Judged):
-                self._by_key.setdefault(item.key_digest, []).append(item)
-        self._unfit = [item for item in part if isinstance(item, Unfit)]
+        self._first, self._repeats, self._unfit = part.first, part.repeats, part.unfit
         self._told: dict[bytes, bytes] = {}
         self._conflicts: dict[bytes, list[Unfit]] = {}
         self._seen: dict[str, str] = {}
@@ -203,11 +232,14 @@ class _Posting:
                 self._told.pop(key, None)
                 continue
             self._told[key] = value
-            first, *_ = same = self._by_key[key]
+            first = self._first[key]
             if same_bytes(value, first.content_digest):
                 continue
-            if await self._book.content_at(place_of(value), first.event) != first.event.content():
-                self._conflicts[key] = [Unfit(item.offset, item.timestamp_ms, _conflict(item.event)) for item in same]
+            if await self._book.content_at(place_of(value), first.source) != first.event().content():
+                self._conflicts[key] = [
+                    Unfit(item.offset, item.timestamp_ms, _conflict(item.event()))
+                    for item in (first, *self._repeats.get(key, ()))
+                ]
         await self._park_new(self._contradicting())
 
     def _contradicting(self) -> list[Unfit]:
@@ -219,7 +251,8 @@ class _Posting:
             self._parked |= {item.offset for item in waiting}
 
     def _call(self) -> list[Any]:
-        fresh = [first for key, (first, *_) in self._by_key.items() if key not in self._told]
+        told = self._told
+        fresh = [item for key, item in self._first.items() if key not in told] if told else [*self._first.values()]
         rows, events = self._sum_up(fresh)
         alerts = self._reject_alerts() + self._notices(fresh)
         accounts = [row.argument(self._posted_at, self._seen.get(name)) for name, row in rows.items()]
@@ -238,10 +271,11 @@ class _Posting:
             self._policy.sha256,
             self._posted_at.isoformat(),
             b"".join(
-                item.key_digest + item.content_digest + POSTED + number.to_bytes(2, "big")
-                for number, item in enumerate(fresh)
+                part
+                for item, end in zip(fresh, _ENDS, strict=False)
+                for part in (item.key_digest, item.content_digest, end)
             ),
-            b"".join(key + value for key, value in self._told.items()),
+            b"".join(key + value for key, value in told.items()),
             json.dumps(accounts),
             "0",
             len(chunks),
@@ -255,15 +289,20 @@ class _Posting:
         events = []
         for item in fresh:
             charges = []
-            for charge in item.assessment.charges:
-                name = field_of(charge.account, charge.period)
+            for charge in item.charges:
+                name = f"{charge.account}|{charge.period}"
                 row = rows.get(name) or rows.setdefault(name, _Row(name, len(rows)))
-                row.add(charge.tpp)
+                row.touched = True
+                row.posted = posted = row.posted + charge.tpp
+                if posted > row.highest:
+                    row.highest = posted
+                elif posted < row.lowest:
+                    row.lowest = posted
                 charges.append((row.number, charge.tpp))
-            if item.assessment.held and (waiting := _held_account(item, self._policy)):
+            if item.held and (waiting := _held_account(item.event(), self._policy)):
                 row = rows.get(waiting) or rows.setdefault(waiting, _Row(waiting, len(rows)))
-                row.held += len(item.assessment.held)
-            events.append(JournalEvent(item.offset, tuple(charges), item.value, item.headers))
+                row.held += item.held
+            events.append(JournalEvent(item.offset, charges, item.value, item.headers))
         return rows, events
 
     def _walk(self, name: str, row: "_Row", fresh: Sequence[Judged]) -> "tuple[str, list[_Told]]":
@@ -275,25 +314,11 @@ class _Posting:
         alerts: list[_Told] = []
         posted, marks = balance.posted_tpp, balance.marks
         for item in fresh:
-            for charge in item.assessment.charges:
+            for charge in item.charges:
                 if (charge.account, charge.period) == (account, period):
                     posted += charge.tpp
                     marks, crossings = settle(marks, limits, posted, self._posted_at)
-                    alerts += [
-                        (
-                            item.offset,
-                            item.timestamp_ms,
-                            crossing_alert(
-                                c,
-                                charge,
-                                item.event,
-                                assessment=item.assessment,
-                                policy=self._policy,
-                                recorded_at=self._posted_at,
-                            ),
-                        )
-                        for c in crossings
-                    ]
+                    alerts += [self._crossed(item, charge, crossing) for crossing in crossings]
         assert posted == balance.posted_tpp + row.posted
         after = replace(
             balance,
@@ -304,13 +329,22 @@ class _Posting:
         )
         return after.limited_by(limits).to_record().decode(), alerts
 
+    def _crossed(self, item: Judged, charge: ChargeDue, crossing: Crossing) -> "_Told":
+        event = item.event()
+        assessment = assess(event, self._policy)
+        alert = crossing_alert(
+            crossing, charge, event, assessment=assessment, policy=self._policy, recorded_at=self._posted_at
+        )
+        return item.offset, item.timestamp_ms, alert
+
     def _notices(self, fresh: Sequence[Judged]) -> "list[_Told]":
-        return [
-            (item.offset, item.timestamp_ms, alert)
-            for item in fresh
-            if item.assessment.notices
-            for alert in notice_alerts(item.event, item.assessment, self._policy, self._posted_at)
-        ]
+        alerts: list[_Told] = []
+        for item in fresh:
+            if item.noticed:
+                event = item.event()
+                noticed = notice_alerts(event, assess(event, self._policy), self._policy, self._posted_at)
+                alerts += [(item.offset, item.timestamp_ms, alert) for alert in noticed]
+        return alerts
 
     def _reject_alerts(self) -> "list[_Told]":
         topic, _, number = self._partition.rpartition(":")
@@ -346,31 +380,46 @@ class _Row:
     highest: int = 0
     touched: bool = False
 
-    def add(self, tpp: int) -> None:
-        self.touched = True
-        self.posted += tpp
-        self.lowest = min(self.lowest, self.posted)
-        self.highest = max(self.highest, self.posted)
-
     def argument(self, posted_at: datetime, expected: str | None) -> list[Any]:
         latest = posted_at.isoformat() if self.touched else ""
         return [self.name, self.posted, 0, self.held, self.lowest, self.highest, latest, expected, None]
 
 
-def _until_contradiction(items: Sequence[Judged | Unfit]) -> Sequence[Judged | Unfit]:
+@dataclass(slots=True)
+class _Part:
+    """As much of a run as one call can settle.
+
+    Attributes:
+        last: its last offset.
+        first: by key digest, the first record of each event.
+        repeats: by key digest, further records that say the same.
+    """
+
+    last: int
+    first: dict[bytes, Judged]
+    repeats: dict[bytes, list[Judged]]
+    unfit: list[Unfit]
+
+
+def _until_contradiction(items: Sequence[Judged | Unfit]) -> _Part:
     """The items up to the first that contradicts an earlier one: that one is judged when the earlier is posted."""
-    first: dict[bytes, Judged] = {}
-    for number, item in enumerate(items):
-        if isinstance(item, Judged):
-            earlier = first.setdefault(item.key_digest, item)
-            if earlier.content_digest != item.content_digest and earlier.event.content() != item.event.content():
-                return items[:number]
-    return items
+    part = _Part(items[-1].offset, {}, {}, [])
+    last = -1
+    for item in items:
+        if isinstance(item, Unfit):
+            part.unfit.append(item)
+        elif (earlier := part.first.setdefault(item.key_digest, item)) is not item:
+            if earlier.content_digest != item.content_digest and earlier.event().content() != item.event().content():
+                part.last = last
+                break
+            part.repeats.setdefault(item.key_digest, []).append(item)
+        last = item.offset
+    return part
 
 
-def _held_account(item: Judged, policy: Policy) -> str | None:
-    period = policy.period_of(item.event.shipped_at.date())
-    return field_of(f"country:{item.event.data['destination']}", period) if period else None
+def _held_account(event: ShipmentEvent, policy: Policy) -> str | None:
+    period = policy.period_of(event.shipped_at.date())
+    return field_of(f"country:{event.data['destination']}", period) if period else None
 
 
 def _conflict(event: ShipmentEvent) -> RejectedRecord:

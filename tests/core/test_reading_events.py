@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas import cloudevents
 from schemas.cloudevents import SIZE_MAX, read_event, to_structured
 from schemas.rejected_record import REJECT_REASONS, RejectedRecord
 
@@ -250,3 +251,17 @@ def test_a_mutated_event_is_an_event_or_rejected_and_nothing_else(changes):
             told = None
             event.content()
         assert told is None or told.reason in REJECT_REASONS
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from([*STRUCTURED, *DATA, "consignee", "x"]), json_values, max_size=4))
+def test_what_passes_at_a_glance_is_what_a_close_look_finds(changes):
+    recorded_at = datetime(2026, 3, 2, tzinfo=UTC)
+    for said in (BARE, STRUCTURED, {**BARE, **changes}, {**STRUCTURED, **changes}):
+        try:
+            envelope, data = cloudevents._envelope_and_data(raw(said), {}, KAFKA)
+        except RejectedRecord:
+            continue
+        glance = cloudevents._whole_shipment(envelope, data, recorded_at)
+        if glance is not None:
+            assert cloudevents._assemble(envelope, data, recorded_at) == glance

@@ -81,7 +81,7 @@ class Desk:
         for offset, event in enumerate(events, start=self.offset + 1):
             value = json.dumps(event).encode()
             read = read_event(value, default_source="/kafka/shipments")
-            run.append(Judged(offset, 1_770_000_000_000, value, (), read, assess(read, POLICY)))
+            run.append(Judged(offset, 1_770_000_000_000, value, (), event=read, assessment=assess(read, POLICY)))
         await self.book.post(PARTITION, self.offset, run, policy=POLICY, park=park)
         self.offset += len(run)
 
