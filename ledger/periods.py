@@ -6,6 +6,8 @@ from datetime import date
 from ledger.errors import WrongCall
 
 _YEAR = re.compile(r"[0-9]{4}")
+_NO_YEARS = ("0000", "9999")
+"""The first is none; the end of the other cannot be told as a time. No shipment is of either."""
 
 
 class CalendarYears:
@@ -19,9 +21,9 @@ class CalendarYears:
         """The first and the last day of a period.
 
         Raises:
-            WrongCall: `period` is no year.
+            WrongCall: `period` is no year, or one of `_NO_YEARS`.
         """
-        if not _YEAR.fullmatch(period) or period == "0000":
+        if not _YEAR.fullmatch(period) or period in _NO_YEARS:
             raise WrongCall(f"{period!r} is no period; write a calendar year, such as 2026")
         year = int(period)
         return date(year, 1, 1), date(year, 12, 31)

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from schemas.rejected_record import FieldError, RejectedRecord, RejectReason
 from schemas.shipment_event import (
     EVENT_TYPES,
+    NAME_MAX,
     REQUIRED,
     STATES_ITEMS,
     TPP_MAX,
@@ -70,6 +71,8 @@ def read_event(
     if len(value) > SIZE_MAX:
         raise _rejected("too_large", "", f"{len(value)} bytes; write at most {SIZE_MAX}, split the shipment's lines")
     named = dict(headers) if headers else {}
+    if named and (size := len(value) + _size_of_mode(named)) > SIZE_MAX:
+        raise _rejected("too_large", "", f"{size} bytes with its ce_ headers; write at most {SIZE_MAX}")
     envelope, data = _envelope_and_data(value, named, default_source)
     event = _whole_shipment(envelope, data, recorded_at)
     if event is None:
@@ -89,15 +92,17 @@ def read_event(
 def _envelope_and_data(value: bytes, named: dict[str, bytes | None], default_source: str) -> tuple[Any, Any]:
     """The event's attributes and its data: apart in binary mode, the one in the other else."""
     binary = "ce_id" in named or "ce_specversion" in named
+    envelope = _binary_envelope(named) if binary else {}
     try:
         wire: Any = _wire.validate_json(value)
     except ValidationError as failure:
-        wire = _read_again(value, failure, default_source, binary=binary)
+        source = envelope.get("source") if binary else _text(named, "source") or default_source
+        wire = _read_again(value, failure, source, envelope=envelope)
     if binary:
-        return _binary_envelope(named), wire
+        return envelope, wire
     if "specversion" in wire:
         return wire, wire.get("data")
-    wire["source"] = _text(named.get("source")) or default_source
+    wire["source"] = (_text(named, "source") if named else None) or default_source
     return wire, wire
 
 
@@ -153,7 +158,7 @@ def _assemble(envelope: Any, data: Any, recorded_at: datetime | None) -> Shipmen
         _check_needed_fields(kind, time, data, prefix, errors)
         _check_time(data, time, recorded_at, prefix, errors)
     if errors:
-        raise RejectedRecord(errors, f"{source}#{event_id}" if source and event_id else None)
+        raise RejectedRecord(errors, _key(envelope))
     return ShipmentEvent(source, event_id, kind, time, data)
 
 
@@ -194,7 +199,7 @@ def _check_time(data: Any, time: Any, recorded_at: datetime | None, prefix: str,
     shipped_at, expires_at = data.get("shipped_at"), data.get("expires_at")
     for field, moment in ((prefix + "shipped_at", shipped_at), ("time", time), (prefix + "expires_at", expires_at)):
         if moment is not None and not 1 < moment.year < _YEAR_MAX:
-            errors.append(FieldError("bad_time", field, _TIME_ADVICE))
+            errors.append(FieldError("bad_time", field, f"found the year {moment.year}; {_TIME_ADVICE}"))
             return
     if recorded_at is None:
         return
@@ -209,25 +214,46 @@ def _is_weights(line: Line) -> bool:
 
 
 def _binary_envelope(named: dict[str, bytes | None]) -> dict[str, Any]:
-    envelope: dict[str, Any] = {
-        "specversion": _text(named.get("ce_specversion")),
-        "id": _text(named.get("ce_id")),
-        "source": _text(named.get("ce_source")),
-        "type": _text(named.get("ce_type")),
-    }
+    envelope: dict[str, Any] = {name: _text(named, f"ce_{name}") for name in ("specversion", "id", "source", "type")}
+    key = _key(envelope)
     if envelope["specversion"] not in (None, "1.0"):
-        advice = f"{envelope['specversion']!r}: CloudEvents 1.0 is read"
-        raise _rejected("bad_value", "ce_specversion", advice)
-    if stated := _text(named.get("ce_time")):
+        advice = f"found {_short(envelope['specversion'])}; CloudEvents 1.0 is read"
+        raise RejectedRecord([FieldError("bad_value", "ce_specversion", advice)], key)
+    if stated := _text(named, "ce_time"):
         try:
             envelope["time"] = _bare.validate_python({"shipped_at": stated}, strict=False).get("shipped_at")
         except ValidationError:
-            raise _rejected("bad_time", "ce_time", f"{stated!r}: {_TIME_ADVICE}") from None
+            raise RejectedRecord(
+                [FieldError("bad_time", "ce_time", f"found {_short(stated)}; {_TIME_ADVICE}")], key
+            ) from None
     return envelope
 
 
-def _text(header: bytes | None) -> str | None:
-    return None if header is None else header.decode("utf-8", "replace")
+def _text(named: dict[str, bytes | None], name: str) -> str | None:
+    """A header that names something, held to the same rules as its twin in JSON."""
+    header = named.get(name)
+    if header is None:
+        return None
+    try:
+        text = header.decode()
+    except UnicodeDecodeError:
+        raise _rejected("bad_value", name, "is not UTF-8") from None
+    if len(text) > NAME_MAX:
+        raise _rejected("bad_value", name, f"has {len(text)} characters; write at most {NAME_MAX}")
+    if found := _control_character.search(text):
+        raise _rejected("bad_value", name, f"holds the control character U+{ord(found[0]):04X}; leave it out")
+    return text
+
+
+def _size_of_mode(named: dict[str, bytes | None]) -> int:
+    return sum(len(name) + len(value or b"") for name, value in named.items() if name.startswith("ce_"))
+
+
+def _key(envelope: Any) -> str | None:
+    source, event_id = envelope.get("source"), envelope.get("id")
+    if not all(isinstance(name, str) and 1 <= len(name) <= NAME_MAX for name in (source, event_id)):
+        return None
+    return f"{source}#{event_id}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -243,8 +269,11 @@ def _refuse_connect_envelope(raw: Any) -> None:
         raise _rejected("connect_envelope", "", advice) from None
 
 
-def _read_again(value: bytes, failure: ValidationError, default_source: str, *, binary: bool) -> Any:
-    """Read once more without hurry: name every error, or find that only unknown fields were in the way."""
+def _read_again(value: bytes, failure: ValidationError, source: str | None, *, envelope: dict[str, Any]) -> Any:
+    """Read once more without hurry: name every error, or find that only unknown fields were in the way.
+
+    `envelope` holds the attributes in binary mode and is empty else; `source` names the event if it is bare or binary.
+    """
     first = failure.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
         raise _unreadable(value, first) from None
@@ -253,36 +282,34 @@ def _read_again(value: bytes, failure: ValidationError, default_source: str, *, 
     except (ValueError, RecursionError):
         raise _unreadable(value, first) from None
     if not isinstance(raw, dict):
-        advice = f"the value is a JSON {type(raw).__name__}; write one object an event"
+        advice = f"the value is {_JSON_KINDS[type(raw)]}; write one JSON object an event"
         raise _rejected("not_an_object", "", advice) from None
     _refuse_connect_envelope(raw)
-    if binary or "specversion" not in raw:
-        envelope_fields = () if binary else ("id", "type", "time")
-        raw = {name: raw[name] for name in raw if name in ShipmentData.__annotations__ or name in envelope_fields}
+    structured = not envelope and "specversion" in raw
+    if not structured:
+        fields = () if envelope else ("id", "type", "time")
+        raw = {name: raw[name] for name in raw if name in ShipmentData.__annotations__ or name in fields}
         try:
             return _wire.validate_json(json.dumps(raw))
         except ValidationError as still:
             failure = still
-        raw.setdefault("source", default_source)
-    errors = [_field_error(found) for found in failure.errors(include_url=False)]
-    if not binary:
-        errors += _also_missing(raw, {error.field for error in errors})
-    source, event_id = raw.get("source"), raw.get("id")
-    key = f"{source}#{event_id}" if isinstance(source, str) and isinstance(event_id, str) else None
-    raise RejectedRecord(errors, key) from None
+    prefix = "data." if envelope else ""
+    errors = [_field_error(found, prefix) for found in failure.errors(include_url=False)]
+    attributes = envelope or (raw if structured else {"type": "shipment.shipped", **raw, "source": source})
+    errors += _also_missing(attributes, raw.get("data") if structured else raw, {error.field for error in errors})
+    raise RejectedRecord(errors, _key(attributes)) from None
 
 
-def _also_missing(raw: dict[str, Any], named: set[str]) -> list[FieldError]:
+def _also_missing(attributes: dict[str, Any], data: Any, named: set[str]) -> list[FieldError]:
     """What is absent beside what is wrong, so that a producer sees every error at once."""
-    structured = "specversion" in raw
-    data = raw.get("data") if structured else raw
-    kind = raw.get("type", None if structured else "shipment.shipped")
     lines = data.get("lines") if isinstance(data, dict) else None
     readable = isinstance(data, dict) and (lines is None or isinstance(lines, list))
+    kind = attributes.get("type")
     if kind not in EVENT_TYPES or not readable or not all(isinstance(line, dict) for line in lines or ()):
         return []
     missing: list[FieldError] = []
-    _check_needed_fields(cast("EventType", kind), raw.get("time"), data, "data." if structured else "", missing)
+    prefix = "data." if "specversion" in attributes else ""
+    _check_needed_fields(cast("EventType", kind), attributes.get("time"), data, prefix, missing)
     return [error for error in missing if error.field not in named]
 
 
@@ -297,10 +324,10 @@ def _unreadable(value: bytes, first: ErrorDetails) -> RejectedRecord:
     return _rejected("not_json", "", first["msg"].removeprefix("Invalid JSON: ") + "; write one JSON object in UTF-8")
 
 
-def _field_error(found: ErrorDetails) -> FieldError:
-    field = ".".join(str(step) for step in found["loc"])
+def _field_error(found: ErrorDetails, prefix: str) -> FieldError:
+    field = prefix + ".".join(str(step) for step in found["loc"])
     kind, given = found["type"], found["input"]
-    shown = "" if isinstance(given, dict | list) else f"found {_short(given)}; "
+    shown = f"found {_short(given)}; "
     reason: RejectReason = "bad_value"
     advice = found["msg"]
     if kind == "missing":
@@ -312,14 +339,19 @@ def _field_error(found: ErrorDetails) -> FieldError:
     return FieldError(reason, field, shown + advice)
 
 
+_JSON_KINDS = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "true or false"}
+_JSON_KINDS[type(None)] = "null"
+
+
 def _short(given: Any) -> str:
-    text = repr(given)
+    """What was found, as JSON writes it."""
+    text = json.dumps(given, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004  a line's worth
 
 
 def _control_characters(event: ShipmentEvent) -> Iterable[FieldError]:
     """Line breaks and tabs may stand in free text; other control characters hide things from a reader."""
-    pending: list[tuple[str, Any]] = [("id", event.id), ("source", event.source), ("", event.data)]
+    pending: list[tuple[str, Any]] = [("id", event.id), ("source", event.source), ("", event.known_data())]
     while pending:
         where, value = pending.pop()
         if isinstance(value, dict):

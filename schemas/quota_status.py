@@ -6,6 +6,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.decision import Regime, Status, Tier
 
+_LAG_S = "0 with no lag, else the seconds since the last posting, or since a worker last looked if that was long ago"
+
 
 class Freshness(BaseModel):
     """How far the ledger has read: every answer about balances carries it."""
@@ -16,7 +18,7 @@ class Freshness(BaseModel):
         description="when the last run of records was posted; null before the first"
     )
     lag_records: int | None = Field(description="records on the topic that are not settled yet, as last seen")
-    lag_s: float | None = Field(description="0 with no lag, else the seconds since the last posting")
+    lag_s: float | None = Field(description=_LAG_S)
 
 
 class LevelCrossed(BaseModel):

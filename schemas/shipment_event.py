@@ -30,7 +30,11 @@ TPP_MAX = 2**50
 
 Count = Annotated[int, Field(ge=1, le=TPP_MAX)]
 SignedTpp = Annotated[int, Field(ge=-TPP_MAX, le=TPP_MAX)]
+NAME_MAX = 1024
+"""Characters in the longest id or source."""
+
 Word = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
 Time = AwareDatetime
 
 _tolerant = with_config(ConfigDict(strict=True, extra="ignore", title=None))
@@ -106,8 +110,8 @@ class ShipmentData(TypedDict, total=False):
     shipment_id: str | None
     shipped_at: Time | None
     expires_at: Time | None
-    original_id: Word | None
-    original_source: Word | None
+    original_id: Name | None
+    original_source: Name | None
     origin: str | None
     destination: str | None
     exporter: Party | None
@@ -129,8 +133,8 @@ class WireEvent(ShipmentData, total=False):
     """What one JSON object may hold: a structured CloudEvent (with `specversion` and `data`), or the bare data."""
 
     specversion: Literal["1.0"]
-    id: Word
-    source: Word
+    id: Name | None
+    source: Name | None
     type: str | None
     time: Time | None
     data: ShipmentData

@@ -16,12 +16,12 @@ from ledger.rules.assess import assess
 from schemas.cloudevents import SIZE_MAX, read_event
 from schemas.rejected_record import FieldError, RejectedRecord
 from streams.kafka.producer import Outgoing
-from streams.kafka.run import Record, Run
+from streams.kafka.run import Record, Run, UnreadableRecord
 
 _TRACEBACK_MAX = 2000
 _DETAIL_MAX = 4000
-_VALUE_MAX = 1_900_000
-"""As much of an original as the topic of rejects should take."""
+_KEY_MAX = 1024
+_OUR_HEADERS_MAX = 6
 
 
 class Rules(Protocol):
@@ -55,9 +55,9 @@ def debit_shipments(
             by_offset = {record.offset: record for record in run.records}
             parking = [(by_offset[item.offset], item.rejected) for item in unfit]
             try:
-                await asyncio.to_thread(send_rejects, [_reject(run, *one, value_max=_VALUE_MAX) for one in parking])
-            except WrongCall:  # the topic takes less than it should
-                await asyncio.to_thread(send_rejects, [_reject(run, *one, value_max=SIZE_MAX) for one in parking])
+                await asyncio.to_thread(send_rejects, [_reject(run, *one) for one in parking])
+            except WrongCall:  # larger than the topic takes
+                await asyncio.to_thread(send_rejects, [_cut(_reject(run, *one)) for one in parking])
 
         partition = partition_name(run.topic, run.partition)
         while True:
@@ -81,6 +81,8 @@ def judge(run: Run, policy: Policy) -> list[Judged | Unfit]:
 
 
 def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
+    if isinstance(record, UnreadableRecord):
+        return Unfit(record.offset, record.timestamp, RejectedRecord([FieldError("bad_value", "headers", record.why)]))
     try:
         recorded_at = kafka_time(record.timestamp)
         event = read_event(record.value, record.headers, default_source=source, recorded_at=recorded_at)
@@ -104,8 +106,8 @@ def _mode(record: Record) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, value or b"") for name, value in record.headers if name.startswith("ce_"))
 
 
-def _reject(run: Run, record: Record, rejected: RejectedRecord, *, value_max: int) -> Outgoing:
-    """The original as it came, up to a size, with the reason beside it."""
+def _reject(run: Run, record: Record, rejected: RejectedRecord) -> Outgoing:
+    """The original as it came, with the reason beside it."""
     told = {
         "quota-reason": rejected.reason,
         "quota-detail": rejected.detail[:_DETAIL_MAX],
@@ -116,9 +118,19 @@ def _reject(run: Run, record: Record, rejected: RejectedRecord, *, value_max: in
     if rejected.event_key is not None:
         told["quota-event-key"] = rejected.event_key
     value = b"" if record.key is None and record.value is None else record.value  # a producer writes one of the two
-    if value is not None and len(value) > value_max:
-        told["quota-cut"] = f"the first {value_max} of {len(value)} bytes; the whole lies where quota-offset says"
-        value = value[:value_max]
     headers = [(name, text or b"") for name, text in record.headers]
     headers += [(name, text.encode("utf-8", "replace")) for name, text in told.items()]
     return record.key, value, headers
+
+
+def _cut(reject: Outgoing) -> Outgoing:
+    """A reject whose key, value and own headers are no longer than any topic takes; it says where the whole lies."""
+    key, value, headers = reject
+    ours = [header for header in headers if header[0].startswith("quota-")][-_OUR_HEADERS_MAX:]
+    theirs = [header for header in headers if header not in ours]
+    if sum(len(name) + len(text) for name, text in theirs) > SIZE_MAX:
+        theirs = []
+    cut_value, cut_key = value and value[:SIZE_MAX], key and key[:_KEY_MAX]
+    if (cut_key, cut_value, [*theirs, *ours]) != reject:
+        ours.append(("quota-cut", b"too large to be parked whole; the original lies where quota-offset says"))
+    return cut_key, cut_value, [*theirs, *ours]

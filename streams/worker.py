@@ -265,8 +265,14 @@ class WorkerParts:
         consumer: Consumer = self._app.consumer
         shipments = [tp for tp in consumer.assignment() if tp.topic == self._settings.topic_shipments]
         if shipments:
-            ends = await consumer.highwaters(*shipments)
-            await self._position.note_ends({partition_name(*tp): end for tp, end in ends.items()})
+            ends = {}
+            for tp, end in (await consumer.highwaters(*shipments)).items():
+                name = partition_name(*tp)
+                fetched, following = await consumer.fetched_up_to(tp)
+                if fetched is not None and following == end and fetched == self._settled.get(name):
+                    end = fetched + 1  # noqa: PLW2901  what lies behind is no record but a marker
+                ends[name] = end
+            await self._position.note_ends(ends, _now())
         if ask_identity:
             await self._position.check_log(await asyncio.to_thread(self._identity.read))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 CHUNK = 100
 """Events in a chunk: finding one of 1,000 in a single chunk took three times as long."""
 
-_HEAD = struct.Struct(">QBHI")
+_HEAD = struct.Struct(">QBII")
 _CHARGE = struct.Struct(">Hq")
 
 _DICTIONARY = (

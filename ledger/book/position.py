@@ -1,6 +1,7 @@
 """Where the ledger stands on the log: checkpoints, the log it belongs to, and why a worker gave up."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from redis.asyncio import Redis
@@ -34,9 +35,15 @@ class Position:
             for partition, checkpoint in zip(partitions, found, strict=True)
         }
 
-    async def note_ends(self, ends: Mapping[str, int]) -> None:
-        """Leave the end offsets that were seen, by which readers tell how far behind the ledger is."""
-        await self._note({f"end:{partition}": str(end) for partition, end in ends.items()})
+    async def note_ends(self, ends: Mapping[str, int], seen_at: datetime) -> None:
+        """Leave the end offsets that were seen, by which readers tell how far behind the ledger is.
+
+        Args:
+            ends: the offset after each partition's last record.
+            seen_at: when; readers trust no old word.
+        """
+        noted = {f"end:{partition}": str(end) for partition, end in ends.items()}
+        await self._note(noted | {"ends_seen_at": seen_at.isoformat()})
 
     async def check_log(self, identity: Mapping[str, str]) -> None:
         """Compare the log with the one this ledger was filled from; a new ledger remembers it.

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from redis.asyncio import Redis
@@ -23,6 +23,9 @@ from schemas.decision import Decision
 from schemas.quota_alert import QuotaAlert
 from schemas.quota_status import Freshness
 from schemas.shipment_event import ShipmentEvent
+
+ENDS_TRUSTED = timedelta(seconds=10)
+"""For how long the end offsets that a worker saw are good: it looks every other second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +107,17 @@ class Reader:
     async def freshness(self) -> Freshness:
         """How far the ledger has read, by the end offsets that the workers saw last."""
         meta = await asked(self._redis.hgetall(self._keys.meta))
-        posted_at = meta.get(b"posted_at")
-        applied_at = datetime.fromisoformat(posted_at.decode()) if posted_at else None
+        applied_at = _moment(meta.get(b"posted_at"))
+        seen_at = _moment(meta.get(b"ends_seen_at"))
+        if seen_at is None:
+            return Freshness(applied_at=applied_at, lag_records=None, lag_s=None)
         ends = {name[4:]: int(end) for name, end in meta.items() if name.startswith(b"end:")}
         lag = sum(max(0, end - int(meta.get(b"checkpoint:" + name, -1)) - 1) for name, end in ends.items())
-        lag_s = None
-        if ends:
-            lag_s = 0.0 if lag == 0 or applied_at is None else max(0.0, (self._now() - applied_at).total_seconds())
-        return Freshness(applied_at=applied_at, lag_records=lag if ends else None, lag_s=lag_s)
+        now = self._now()
+        lag_s = (now - (applied_at or seen_at)).total_seconds() if lag else 0.0
+        if now - seen_at > ENDS_TRUSTED:
+            lag_s = max(lag_s, (now - seen_at).total_seconds())
+        return Freshness(applied_at=applied_at, lag_records=lag, lag_s=max(0.0, lag_s))
 
     async def stopped_workers(self) -> list[str]:
         """Why a worker stays out of the group, for every partition it gave up at its present checkpoint."""
@@ -146,6 +152,10 @@ class Reader:
             alerts=[alert for alert in alerts if alert.event_key == event.key],
             recorded_at=datetime.fromisoformat(found.entry[b"posted_at"].decode()).astimezone(UTC),
         )
+
+
+def _moment(text: bytes | None) -> datetime | None:
+    return datetime.fromisoformat(text.decode()) if text else None
 
 
 def _balances_before(found: FoundEvent) -> dict[tuple[str, str], int]:

@@ -16,6 +16,22 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes | None]]
 
 
+@dataclass(slots=True)
+class UnreadableRecord:
+    """Stands for a record that the client cannot take apart. It is parked like any other that cannot be an event.
+
+    Attributes:
+        why: what is wrong with it, one sentence.
+    """
+
+    offset: int
+    why: str
+    timestamp: int = 0
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Records of one partition in order, with the position they were fetched at.

@@ -32,7 +32,7 @@ from mode import Service
 
 from ledger.book.position import partition_name
 from ledger.errors import LedgerError, LedgerUnavailable, PositionLost
-from streams.kafka.run import Record, Run
+from streams.kafka.run import Record, Run, UnreadableRecord
 
 RECORDS_MAX = 1000
 """Records in a run: a script call of about 3 ms."""
@@ -44,6 +44,7 @@ FETCH_WAIT_MS = 200
 """How long a broker may hold an empty fetch. Faust's 1,500 delays every other question on an idle topic as long."""
 
 WATCH_S = 1.0
+CAREFUL_S = 0.05
 
 ASSIGNMENT_MAX_S = 30.0
 """How long a start may take to be found: below `broker_request_timeout`, past which Faust lives on, idle."""
@@ -94,10 +95,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     def __post_init__(self) -> None:
         super().__post_init__()
         self.positions: dict[TP, int] = {}
+        self._careful = False
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._isolation_level = "read_committed"  # what a transaction took back was never shipped
         return consumer
 
     async def start_at(self, checkpoints: Mapping[TP, int]) -> None:
@@ -114,14 +117,45 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> dict[TP, list[Run]]:
         try:
-            fetched = await super()._fetch_records(consumer, *args, **kwargs)
+            if self._careful:
+                fetched = await self._fetch_one_by_one(consumer)
+            else:
+                fetched = await super()._fetch_records(consumer, *args, **kwargs)
         except NoOffsetForPartitionError:
             return {}  # assigned, not sought yet
         except OffsetOutOfRangeError as failure:
             self._lost(f"the log begins after the next record: {failure}; see accept-gap", None)
+        except KafkaError as failure:
+            self._lost(f"records cannot be fetched: {failure!r}", None)
+        except UnicodeDecodeError:  # a header's name is no text; what was fetched beside it is lost, so fetch it again
+            for tp, last in self.positions.items():
+                consumer.seek(tp, last + 1)
+            self._careful = True
+            return {}
+        return await self._runs(consumer, fetched)
+
+    async def _fetch_one_by_one(self, consumer: Any) -> dict[TP, list[Record]]:
+        """One record of each partition, until the one is found that cannot be taken apart; that one is stood in for."""
+        found: dict[TP, list[Record]] = {}
+        for tp in [tp for tp in consumer._fetcher._records if tp in self.positions]:
+            try:
+                found |= await super()._fetch_records(consumer, {tp}, timeout=0, max_records=1)
+            except UnicodeDecodeError:
+                offset = consumer._subscription.subscription.assignment.state_value(tp).position
+                consumer.seek(tp, offset + 1)
+                found[tp] = [
+                    UnreadableRecord(offset, "the name of a header is not UTF-8; the record lies where it was")
+                ]
+                self._careful = False
+        if not found:
+            await asyncio.sleep(CAREFUL_S)
+        return found
+
+    async def _runs(self, consumer: Any, fetched: Mapping[TP, list[Record]]) -> dict[TP, list[Run]]:
+        """Records as they were fetched -> runs, stamped with what was delivered before them."""
         runs: dict[TP, list[Run]] = {}
         gaps: list[tuple[TP, int, int]] = []
-        for tp, records in fetched.items():  # no await here: stamped in the same breath as fetched
+        for tp, records in fetched.items():  # no await before this: stamped in the same breath as fetched
             prev = self.positions.get(tp)
             if prev is None:
                 continue
@@ -211,6 +245,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         for tp, checkpoint in checkpoints.items():
             _check_start(tp, checkpoint, begins[tp], ends[tp])
         return checkpoints
+
+    async def fetched_up_to(self, tp: TP) -> tuple[int | None, int | None]:
+        """The last offset that was fetched of a partition, and the one that is fetched next: markers lie between."""
+        return self._thread.positions.get(tp), await self._thread.position(tp)
 
     async def leave_group(self) -> None:
         """Tell the broker that this member goes, so that the others need not wait for its session to end."""

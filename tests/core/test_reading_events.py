@@ -132,6 +132,8 @@ BROKEN = {
     "no id": (raw(DATA), "missing_field"),
     "empty id": (raw({**BARE, "id": ""}), "bad_value"),
     "id a number": (raw({**BARE, "id": 7}), "bad_value"),
+    "id null": (raw({**BARE, "id": None}), "missing_field"),
+    "id of 2,000 characters": (raw({**BARE, "id": "e" * 2000}), "bad_value"),
     "no destination": (raw(without(BARE, "destination")), "missing_field"),
     "no shipping time": (raw(without(BARE, "shipped_at")), "missing_field"),
     "no lines": (raw(without(BARE, "lines")), "missing_field"),
@@ -199,6 +201,31 @@ def test_a_rejected_record_is_named_where_it_can_be():
     assert rejected(raw(line(quantity=0))).event_key == "/kafka/shipments#e1"
     assert rejected(raw(without(STRUCTURED, "data"))).event_key == "/acme#e1"
     assert rejected(b"hello").event_key is None
+
+
+def test_a_rejected_bare_event_is_named_by_its_source_header():
+    assert rejected(raw(line(quantity=0)), [("source", b"/acme")]).event_key == "/acme#e1"
+
+
+def test_a_rejected_binary_event_is_named_and_told_every_error():
+    found = rejected(raw({"lines": [{"model": "H100 SXM", "quantity": 0}]}), BINARY)
+
+    assert found.event_key == "/acme#e1"
+    fields = {error.field for error in found.errors}
+    assert fields == {"data.lines.0.quantity", "data.shipped_at", "data.destination"}
+
+
+@pytest.mark.parametrize("name", ["ce_id", "ce_source", "ce_time"])
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"a\x1b[31m", b"a\x00", b"e" * 2000])
+def test_a_header_is_held_to_the_same_rules_as_its_twin_in_json(name, text):
+    headers = [pair for pair in BINARY if pair[0] != name]
+
+    assert rejected(raw(DATA), [*headers, (name, text)]).reason in {"bad_value", "bad_time"}
+
+
+def test_headers_count_towards_the_size_of_an_event():
+    assert rejected(raw(DATA), [*BINARY, ("ce_subject", b"s" * SIZE_MAX)]).reason == "too_large"
+    assert read_event(raw(DATA), [*BINARY, ("traceparent", b"s" * SIZE_MAX)], default_source=KAFKA)
 
 
 def test_a_shipment_more_than_a_day_after_its_record_is_in_the_future():

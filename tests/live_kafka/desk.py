@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from ledger.book.keys import Keys
 from ledger.book.read import Reader
 from ledger.book.script import connect
 from schemas.decision import Decision
+from schemas.quota_status import Freshness
 from streams.kafka.producer import make_producer, parse_bootstrap, send_all
 from streams.settings import Settings
 from tests.parts import wait_until
@@ -89,12 +90,16 @@ class LiveDesk:
         return [json.loads(record.value) for record in self.records(self.settings.topic_alerts)]
 
     def decision(self, source: str, event_id: str) -> Decision | None:
-        async def ask() -> Decision | None:
+        return self._ask(lambda reader: reader.decision(source, event_id))
+
+    def freshness(self) -> Freshness:
+        return self._ask(lambda reader: reader.freshness())
+
+    def _ask(self, question: Callable[[Reader], Awaitable[Any]]) -> Any:
+        async def ask() -> Any:
             redis = connect(self.settings.redis_url.get_secret_value())
             try:
-                return await Reader(redis, self.settings.ledger, now=lambda: datetime.now(UTC)).decision(
-                    source, event_id
-                )
+                return await question(Reader(redis, self.settings.ledger, now=lambda: datetime.now(UTC)))
             finally:
                 await redis.aclose()
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 
 import pytest
 
@@ -77,14 +78,70 @@ def test_odd_records_stop_nothing(desk, real_kafka, processes):
     client.produce(topic, b"[]", headers=[("ce_time", None), ("x", None)])
     client.produce(topic, b"{}", timestamp=1)
     client.produce(topic, b"x" * 3_000_000)
+    client.produce(topic, b"not json", key=b"k" * 3_000_000)
+    client.produce(topic, b"not json either", headers=[("h", b"h" * 2_900_000)])
+    client.produce(topic, b"{", headers=[("quota-reason", b"mine"), ("ce_subject", b"s" * 70_000)])
     client.produce(topic, json.dumps(shipment("after")).encode())
     assert client.flush(20) == 0
-    desk.wait_settled(5)
+    desk.wait_settled(8)
 
     assert desk.posted() == {"IN": 2 * H100}
-    reasons = {dict(reject.headers)["quota-reason"]: reject for reject in desk.rejects()}
-    assert set(reasons) == {b"not_an_object", b"missing_field", b"too_large"}
-    assert b"3000000" in dict(reasons[b"too_large"].headers)["quota-cut"]
+    rejects = desk.rejects()
+    reasons = sorted(dict(reject.headers)["quota-reason"] for reject in rejects)
+    assert reasons == [b"missing_field", b"not_an_object", b"not_json", b"not_json", b"too_large", b"too_large"]
+    assert {len(r.value): "quota-cut" in dict(r.headers) for r in rejects if len(r.value) > 60_000} == {65_536: True}
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_compressed_batches_are_read(desk, processes, codec):
+    from confluent_kafka import Producer
+
+    processes.start("worker", desk.settings)
+    client = Producer({"bootstrap.servers": desk.settings.kafka_bootstrap, "compression.type": codec})
+    client.produce(desk.settings.topic_shipments, json.dumps(shipment("packed")).encode() + b" " * 8000)
+    assert client.flush(20) == 0
+    desk.wait_settled(1)
+
+    assert desk.posted() == {"IN": H100}
+
+
+def test_what_a_transaction_took_back_is_not_debited(desk, processes, real_kafka):
+    from confluent_kafka import Producer
+
+    processes.start("worker", desk.settings)
+    topic = desk.settings.topic_shipments
+    client = Producer({"bootstrap.servers": desk.settings.kafka_bootstrap, "transactional.id": desk.settings.ledger})
+    client.init_transactions(20)
+    client.begin_transaction()
+    client.produce(topic, json.dumps(shipment("taken-back")).encode(), partition=0)
+    client.flush(20)
+    client.abort_transaction(20)
+    client.begin_transaction()
+    client.produce(topic, json.dumps(shipment("meant")).encode(), partition=0)
+    client.commit_transaction(20)
+    wait_until(lambda: desk.posted() == {"IN": H100}, "the committed event alone")
+    desk.produce([shipment(f"after{n}") for n in range(8)])
+
+    wait_until(lambda: desk.posted() == {"IN": 9 * H100}, "what came after")
+    wait_until(lambda: desk.freshness().lag_records == 0, "no lag, although markers lie behind the last record")
+
+
+def test_a_header_whose_name_is_no_text_stops_nothing(desk, processes):
+    processes.start("worker", desk.settings)
+    topic = desk.settings.topic_shipments
+    desk.produce([shipment("before")])
+    subprocess.run(
+        ["kcat", "-P", "-b", desk.settings.kafka_bootstrap, "-t", topic, "-H", b"\xff\xfe=1"],
+        input=json.dumps(shipment("odd")).encode(),
+        check=True,
+        timeout=20,
+    )
+    desk.produce([shipment(f"after{n}") for n in range(8)])
+    desk.wait_settled(10)
+
+    assert desk.posted() == {"IN": 9 * H100}
+    (reject,) = desk.rejects()
+    assert dict(reject.headers)["quota-reason"] == b"bad_value"
 
 
 def test_a_bare_event_is_named_by_its_source_header(desk, processes):

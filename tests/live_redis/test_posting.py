@@ -382,7 +382,7 @@ async def test_a_redis_that_may_evict_keys_is_refused(desk, any_redis):
 
 async def test_lag_counts_what_is_on_the_topic_and_not_settled(desk):
     await desk.post(-1, record(0, "a"))
-    await desk.position.note_ends({PARTITION: 4, "shipments:5": 2})
+    await desk.position.note_ends({PARTITION: 4, "shipments:5": 2}, NOW)
 
     freshness = await desk.reader.freshness()
     assert freshness.lag_records == 3 + 2
