@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from redis.asyncio.connection import parse_url
 
 from ledger.errors import WrongCall
 
 PREFIX = "QUOTA_"
 _KUBERNETES = re.compile(r"^QUOTA_LEDGER_(SERVICE_|PORT)")
 """What Kubernetes puts beside a service named quota-ledger: none of ours, so passed over."""
+
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+"""What Kafka takes for a topic's name."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -36,10 +40,10 @@ class Settings(BaseModel):
     auth: Literal["off", "required"] = "required"
     secret_key: SecretStr | None = None
     webhook_allow: str = ""
-    topic_shipments: str = "shipments"
-    topic_rejected: str = "shipments.rejected"
-    topic_alerts: str = "alerts"
-    topic_settings: str = "quota.settings"
+    topic_shipments: TopicName = "shipments"
+    topic_rejected: TopicName = "shipments.rejected"
+    topic_alerts: TopicName = "alerts"
+    topic_settings: TopicName = "quota.settings"
     kafka_api_version: Annotated[str, Field(pattern=r"^(\d+\.\d+)?$")] = ""
     kafka_session_s: Annotated[float, Field(ge=1, le=300)] = 10.0
     state_dir: Annotated[Path, Field(validate_default=True)] = Path("~/.local/state/quota-ledger")
@@ -48,6 +52,16 @@ class Settings(BaseModel):
     @classmethod
     def _home(cls, folder: Path) -> Path:
         return folder.expanduser()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _an_address(cls, url: SecretStr) -> SecretStr:
+        try:
+            parse_url(url.get_secret_value())
+        except ValueError:  # its own words may hold a part of the password
+            advice = "write redis://host:port/number, rediss:// or unix://path; signs in a password as %40 for @"
+            raise ValueError(f"it is no address of a Redis; {advice}") from None
+        return url
 
     @property
     def on_loopback(self) -> bool:
@@ -85,7 +99,19 @@ def load_settings(environment: dict[str, str] | None = None, **defaults: Any) ->
     except ValidationError as failure:
         wrong = failure.errors(include_url=False, include_input=False)[0]
         name = str(wrong["loc"][0])
-        raise WrongCall(f"{PREFIX}{name.upper()}: {wrong['msg']}") from None
+        raise WrongCall(f"{PREFIX}{name.upper()}: {wrong['msg'].removeprefix('Value error, ')}") from None
+
+
+def make_state_dir(folder: Path) -> None:
+    """Make the folder `QUOTA_STATE_DIR`, or one below it, if it is not there.
+
+    Raises:
+        WrongCall: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise WrongCall(f"QUOTA_STATE_DIR: {folder} cannot be made: {failure.strerror}") from None
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -100,11 +126,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        given = tomllib.loads(path.read_text())
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as failure:
         raise WrongCall(f"QUOTA_CONFIG: {path} cannot be read: {failure.strerror}") from None
-    except tomllib.TOMLDecodeError as failure:
-        raise WrongCall(f"QUOTA_CONFIG: {path} is not TOML: {failure}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        raise WrongCall(f"QUOTA_CONFIG: {path} is not TOML in UTF-8: {failure}") from None
     for name in given:
         _check_name(name, f"{name} in {path}")
     return given

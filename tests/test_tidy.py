@@ -146,6 +146,14 @@ def test_readme_names_every_topic():
     assert [topic for topic in topics if f"`{topic}`" not in readme] == []
 
 
+def test_every_path_that_readme_names_is_there():
+    readme = (ROOT / "README.md").read_text()
+    paths = [name for name in re.findall(r"`([\w.-]+(?:/[\w.-]+)*)`", readme) if name.split("/")[0] in TOP_LEVEL]
+
+    assert len(paths) >= 4
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def tracked():
     """What is in the repository, or would be with the next commit."""
     listed = subprocess.run(

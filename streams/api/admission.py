@@ -4,12 +4,14 @@ With `QUOTA_AUTH=required` a call needs a bearer key whose scopes open it. With 
 call; a web page in its browser may not.
 """
 
+import difflib
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
+from schemas.problem import ProblemError
 from streams.api.key_ring import KeyRing
 from streams.api.keys import SCOPES, id_and_secret, opens, scopes_of
 from streams.api.parts import PartsHere
@@ -59,6 +61,20 @@ async def _scopes_of(bearer: HTTPAuthorizationCredentials | None, keys: KeyRing)
         detail = "send a key that is in force, as in Authorization: Bearer qk_…; `quota-ledger keys create` makes one"
         raise ProblemAnswer(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
     return scopes
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """End a call with 422 that names a query parameter which its route does not know: it would be passed over."""
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    errors = []
+    for name in sorted(set(request.query_params) - known):
+        near = difflib.get_close_matches(name, known, n=1)
+        there_are = f"there are {', '.join(sorted(known))}" if known else "this call takes none"
+        hint = f"did you mean {near[0]}?" if near else there_are
+        errors.append(ProblemError(reason="bad_value", field=name, advice=f"there is no such parameter; {hint}"))
+    if errors:
+        detail = "; ".join(f"{error.field}: {error.advice}" for error in errors)
+        raise ProblemAnswer(422, "invalid-request", detail, errors=errors)
 
 
 def lacking(scope: str) -> ProblemAnswer:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel
 
 from schemas.quota_alert import AlertKind, QuotaAlert
+from streams.api.answers import check_country, policy_in_force
 from streams.api.parts import PartsHere
 from streams.api.problems import documented
 
@@ -13,7 +14,7 @@ router = APIRouter(prefix="/v1", tags=["alerts"])
 
 
 class AlertPage(BaseModel):
-    """Alerts in the order they were told; `next` asks for those after them, null where there are none yet."""
+    """Alerts, the newest first; `next` asks for older ones, null where there are none."""
 
     items: list[QuotaAlert]
     next: str | None
@@ -24,11 +25,13 @@ async def list_alerts(
     parts: PartsHere,
     *,
     kind: Annotated[AlertKind | None, Query(description="only of this kind")] = None,
-    country: Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="only about this country")] = None,
+    country: Annotated[str | None, Query(description="only about this country, ISO 3166-1 alpha-2")] = None,
     since: Annotated[AwareDatetime | None, Query(description="only recorded at or after this time")] = None,
     cursor: Annotated[str | None, Query(max_length=64, description="the `next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> AlertPage:
-    """The alert feed."""
+    """The alert feed, the newest first."""
+    if country is not None:
+        check_country(await policy_in_force(parts.reader), country)
     items, following = await parts.feed.page(after=cursor, count=limit, kind=kind, country=country, since=since)
     return AlertPage(items=items, next=following)

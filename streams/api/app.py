@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from fastapi import FastAPI, Security
+from fastapi import Depends, FastAPI, Security
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
@@ -14,7 +14,7 @@ from schemas.problem import Problem
 from schemas.shipment_event import WireEvent
 from schemas.webhook import WebhookRequest
 from streams.api import alerts, decisions, health, pages, policy, quotas, shipments, webhooks
-from streams.api.admission import admit
+from streams.api.admission import admit, refuse_unknown_parameters
 from streams.api.key_ring import KeyRing
 from streams.api.keys import ALERTS_READ, QUOTA_READ, SHIPMENTS_WRITE, WEBHOOKS_ADMIN
 from streams.api.parts import Parts, Producer
@@ -82,7 +82,9 @@ def create_app(
     )
     install_problems(app)
     for room, scope in _ROOMS:
-        app.include_router(room.router, dependencies=[Security(admit, scopes=[scope])])
+        app.include_router(
+            room.router, dependencies=[Security(admit, scopes=[scope]), Depends(refuse_unknown_parameters)]
+        )
     for room in _OPEN_ROOMS:
         app.include_router(room.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -12,7 +12,7 @@ from streams.api.admission import read_body
 from streams.api.answers import assessment_of, policy_in_force, shipped_policy
 from streams.api.parts import PartsHere
 from streams.api.problems import ProblemAnswer, documented
-from streams.api.shipments import HTTP_SOURCE, event_body
+from streams.api.shipments import HTTP_SOURCE, binary_attributes, event_body
 
 router = APIRouter(prefix="/v1", tags=["decisions"])
 
@@ -46,6 +46,7 @@ async def assess_event(
 ) -> Decision:
     """What the ledger would make of an event: tier, charges, alerts. Nothing is booked."""
     now = parts.clock()
-    event = read_event(await read_body(request), default_source=HTTP_SOURCE, recorded_at=now)
+    attributes = binary_attributes(request)
+    event = read_event(await read_body(request), attributes, default_source=HTTP_SOURCE, recorded_at=now)
     rules = await shipped_policy(policy, parts.settings) if policy else await policy_in_force(parts.reader)
     return await assessment_of(parts.reader, event, rules, now)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -26,6 +27,9 @@ router = APIRouter(prefix="/v1", tags=["shipments"])
 
 HTTP_SOURCE = "/http"
 """The source of a bare event that came over HTTP."""
+
+Attributes = list[tuple[str, bytes]]
+"""A CloudEvent's attributes beside its data, as headers."""
 
 EVENTS_MAX = 1_000
 _LIST_MAX_BYTES = 16 * 1024 * 1024
@@ -60,13 +64,40 @@ async def send_shipments(request: Request, parts: PartsHere, scopes: ScopesHere)
     Each is checked first: if one is bad, all errors are named and nothing is sent. After a 503 some may have been
     sent: send the same again, a repeated event is never booked twice.
     """
+    attributes = binary_attributes(request)
     body = await read_body(request, _LIST_MAX_BYTES)
-    values = await asyncio.to_thread(_values, body)
+    values = [body] if attributes else await asyncio.to_thread(_values, body)
     policy = await policy_in_force(parts.reader)
-    events = await asyncio.to_thread(_read_all, values, policy, parts, scopes)
-    records: list[Outgoing] = [outgoing(event, value) for event, value in zip(events, values, strict=True)]
+    events = await asyncio.to_thread(_read_all, values, attributes, policy, parts, scopes)
+    records = [_record(event, value, attributes) for event, value in zip(events, values, strict=True)]
     await asyncio.to_thread(parts.producer.send_all, parts.settings.topic_shipments, records)
     return Accepted(accepted=len(events), event_keys=[event.key for event in events])
+
+
+def binary_attributes(request: Request) -> Attributes:
+    """The attributes of a CloudEvent in binary mode, from its `ce-` headers, as Kafka's headers name them.
+
+    None where the body holds the whole event.
+
+    Raises:
+        RejectedRecord: there are some, and no id among them.
+    """
+    if request.headers.get("content-type", "").startswith("application/cloudevents"):
+        return []
+    attributes = [
+        (name.replace("-", "_", 1), unquote(value).encode())
+        for name, value in request.headers.items()
+        if name.startswith("ce-")
+    ]
+    if attributes and "ce_id" not in dict(attributes):
+        advice = "the headers ce-… make this a CloudEvent in binary mode, which needs its id in ce-id"
+        raise RejectedRecord([FieldError("missing_field", "ce-id", advice)])
+    return attributes
+
+
+def _record(event: ShipmentEvent, value: bytes, attributes: Attributes) -> Outgoing:
+    key, _, headers = outgoing(event, value)
+    return key, value, attributes or headers
 
 
 def _values(body: bytes) -> list[bytes]:
@@ -83,7 +114,9 @@ def _values(body: bytes) -> list[bytes]:
     return [json.dumps(event, ensure_ascii=False).encode() for event in events]
 
 
-def _read_all(values: list[bytes], policy: Policy, parts: Parts, scopes: frozenset[str]) -> list[ShipmentEvent]:
+def _read_all(
+    values: list[bytes], attributes: Attributes, policy: Policy, parts: Parts, scopes: frozenset[str]
+) -> list[ShipmentEvent]:
     """Every event of a call, or every error in them."""
     now = parts.clock()
     events: list[ShipmentEvent] = []
@@ -91,7 +124,7 @@ def _read_all(values: list[bytes], policy: Policy, parts: Parts, scopes: frozens
     said: dict[str, bytes] = {}
     for number, value in enumerate(values):
         try:
-            event = read_event(value, default_source=HTTP_SOURCE, recorded_at=now)
+            event = read_event(value, attributes, default_source=HTTP_SOURCE, recorded_at=now)
             _refuse_foreign(event, scopes)
             assess(event, policy)
             _refuse_contradiction(event, said)

@@ -6,8 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
+from ledger.countries import CountryTable
+from schemas.problem import ProblemError
 from schemas.webhook import Webhook, WebhookCreated, WebhookRequest
 from streams.api.admission import read_body
+from streams.api.answers import policy_in_force
 from streams.api.parts import PartsHere
 from streams.api.problems import ProblemAnswer, documented
 from streams.kafka.producer import Outgoing
@@ -42,10 +45,23 @@ async def create_webhook(request: Request, parts: PartsHere) -> WebhookCreated:
         detail = "QUOTA_SECRET_KEY is not set: this endpoint cannot keep webhook secrets"
         raise ProblemAnswer(503, "unavailable", detail)
     await parts.guard.check_url(wanted.url)
+    if wanted.countries is not None:
+        _refuse_unknown(wanted.countries, (await policy_in_force(parts.reader)).countries)
     stored, secret = create(wanted, parts.secret_box, now=parts.clock())
     record: Outgoing = (stored.setting_key.encode(), stored.to_record(), [])
     await asyncio.to_thread(parts.producer.send_all, parts.settings.topic_settings, [record])
     return WebhookCreated(**stored.shown().model_dump(), secret=secret)
+
+
+def _refuse_unknown(countries: list[str], table: CountryTable) -> None:
+    """A filter on a country that is none would let nothing through."""
+    errors = [
+        ProblemError(reason="unknown_country", field=f"countries.{number}", advice=table.advice(country))
+        for number, country in enumerate(countries)
+        if country not in table
+    ]
+    if errors:
+        raise ProblemAnswer(422, "invalid-request", "; ".join(error.advice for error in errors), errors=errors)
 
 
 def _read_request(body: bytes) -> WebhookRequest:

@@ -10,7 +10,7 @@ from ledger.book.script import connect
 from ledger.errors import WrongCall
 from streams.cli.ledger_here import now, settings_here
 from streams.kafka.producer import LazyProducer
-from streams.settings import Settings
+from streams.settings import Settings, make_state_dir
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,12 +27,16 @@ def worker() -> None:
     """Debit shipments: read the topic, post to the ledger, tell alerts."""
     from streams.worker import run_worker  # noqa: PLC0415  Faust takes a second to import
 
-    run_worker(settings_here())
+    settings = settings_here()
+    make_state_dir(settings.state_dir)
+    run_worker(settings)
 
 
 def sender() -> None:
     """Deliver webhooks, and try again those that failed."""
-    asyncio.run(_send_until_told_to_stop(settings_here()))
+    settings = settings_here()
+    make_state_dir(settings.state_dir)
+    asyncio.run(_send_until_told_to_stop(settings))
 
 
 async def _send_until_told_to_stop(settings: Settings) -> None:
@@ -60,11 +64,21 @@ async def _send_until_told_to_stop(settings: Settings) -> None:
 def api() -> None:
     """Answer over HTTP: balances, alerts, decisions; shipments and webhooks in."""
     settings = settings_here()
+    refuse_open_endpoint(settings)
+    with _listen(settings) as listener:
+        asyncio.run(_serve(settings, listener))
+
+
+def refuse_open_endpoint(settings: Settings) -> None:
+    """Raise WrongCall where other machines could call without a key."""
     if settings.auth == "off" and not settings.on_loopback:
         advice = f"QUOTA_HTTP_HOST={settings.http_host} can be reached from other machines; set QUOTA_AUTH=required"
         raise WrongCall(f"QUOTA_AUTH=off is for this machine only: {advice}")
-    with _listen(settings) as listener:
-        asyncio.run(_serve(settings, listener))
+
+
+def http_url(host: str, port: int) -> str:
+    """The address of an endpoint; one of IPv6 stands in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -74,7 +88,7 @@ def _listen(settings: Settings) -> socket.socket:
         return socket.create_server(address, family=family)
     except OSError as failure:
         advice = "set QUOTA_HTTP_HOST or QUOTA_HTTP_PORT"
-        raise WrongCall(f"cannot listen on {address[0]}:{address[1]}: {failure.strerror}; {advice}") from None
+        raise WrongCall(f"cannot listen on {http_url(*address)}: {failure.strerror}; {advice}") from None
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
@@ -100,7 +114,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         clock=now,
     )
     host, port = listener.getsockname()[:2]
-    typer.echo(f"listening on http://{host}:{port}", err=True)
+    typer.echo(f"listening on {http_url(host, port)}", err=True)
     config = uvicorn.Config(app, log_config=None, log_level="warning", access_log=False, server_header=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)  # the server handles them first, and hands them on once it has let go of its calls

@@ -30,8 +30,11 @@ PARTS = {
 }  # fmt: skip
 """What is shipped, by weight; every name stands in the catalogue."""
 
-QUANTITY_MAX = 512
-"""The largest number of items in one shipment of traffic; small ones are as frequent as large ones."""
+QUANTITY_MAX = 32
+"""The largest number of items in one shipment of traffic; small ones are as frequent as large ones.
+
+A thousand such shipments on top of the sample leave every country under its cap.
+"""
 
 
 def sample_events(*, today: date) -> list[dict[str, Any]]:
@@ -98,6 +101,7 @@ def _event(name: str, moment: str, data: dict[str, Any]) -> dict[str, Any]:
         "type": "shipment.shipped",
         "time": moment,
         "datacontenttype": "application/json",
+        "reference": "Invented: traffic to try the ledger with.",
         "data": {"shipment_id": name, "shipped_at": moment, **data},
     }
 

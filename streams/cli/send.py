@@ -35,9 +35,9 @@ def send(
     A line that cannot be an event is named and not sent; the others are. Then the exit code is 1.
     """
     settings = settings_here()
-    reading = _Reading(files)
+    reading = _Reading(files, _policy_for(settings))
     if dry_run:
-        _assess_all(reading, _policy_for(settings))
+        _tell_all(reading)
     else:
         _send_all(reading, settings)
     if reading.bad:
@@ -45,27 +45,36 @@ def send(
 
 
 class _Reading:
-    """The files on their way: good records come out, bad ones are told on stderr and counted."""
+    """The files on their way: good records come out, bad ones are told on stderr and counted.
 
-    def __init__(self, files: list[str]) -> None:
+    Whether they are sent or only told of, they are judged here, under the policy that the worker will judge them by.
+    """
+
+    def __init__(self, files: list[str], policy: Policy) -> None:
         self._files = files
+        self._policy = policy
         self.good = 0
         self.bad = 0
         self.lines_read = 0
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
-    def records(self) -> Iterator[tuple[str, GoodRecord]]:
-        """Each good record with its place, `file:line`."""
+    def records(self) -> Iterator[tuple[str, GoodRecord, Assessment]]:
+        """Each good record with its place, `file:line`, and what it deserves."""
         for name in self._files:
             lines_before = self.lines_read
             for record in read_file(name, recorded_at=now()):
                 self.lines_read = max(self.lines_read, lines_before + record.line)
                 place = f"{name}:{record.line}"
                 if isinstance(record, BadRecord):
-                    self.refuse(place, record.rejected)
+                    self._refuse(place, record.rejected)
+                    continue
+                try:
+                    assessment = assess(record.event, self._policy)
+                except RejectedRecord as rejected:
+                    self._refuse(place, rejected)
                 else:
                     self.good += 1
-                    yield place, record
+                    yield place, record, assessment
 
     def lines(self) -> int | None:
         """How many lines there are to read; None where that shows only at the end."""
@@ -73,7 +82,7 @@ class _Reading:
             return None
         return sum(_count_lines(Path(name)) for name in self._files)
 
-    def refuse(self, place: str, rejected: RejectedRecord) -> None:
+    def _refuse(self, place: str, rejected: RejectedRecord) -> None:
         """Tell every reason why what stands there is not taken."""
         self.bad += 1
         for error in rejected.errors:
@@ -98,7 +107,7 @@ def _send_all(reading: _Reading, settings: Settings) -> None:
             def on_sent(sent: int) -> None:
                 progress.update(task, completed=reading.lines_read, sent=sent)
 
-            outgoing = (record.outgoing() for _, record in reading.records())
+            outgoing = (record.outgoing() for _, record, _ in reading.records())
             sent = send_all(producer, settings.topic_shipments, outgoing, on_sent)
             progress.update(task, total=max(1, reading.lines_read), completed=max(1, reading.lines_read))
     finally:
@@ -118,16 +127,10 @@ def _policy_for(settings: Settings) -> Policy:
     return policy
 
 
-def _assess_all(reading: _Reading, policy: Policy) -> None:
+def _tell_all(reading: _Reading) -> None:
     """Say what each event would be charged, balances left aside."""
-    for place, record in reading.records():
-        try:
-            assessment = assess(record.event, policy)
-        except RejectedRecord as rejected:
-            reading.good -= 1
-            reading.refuse(place, rejected)
-        else:
-            typer.echo(f"{place}: {record.event.key}: {_in_short(assessment)}")
+    for place, record, assessment in reading.records():
+        typer.echo(f"{place}: {record.event.key}: {_in_short(assessment)}")
     reading.console.print(f"{reading.good:,} events would be sent; {reading.bad:,} bad ones would not")
 
 

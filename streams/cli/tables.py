@@ -1,5 +1,7 @@
 """How answers look on a terminal: bars, colours, amounts. The answers themselves are HTTP's."""
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -47,16 +49,24 @@ def bar(ratio: float | None, colour: str) -> Text:
     )
 
 
-def quota_table(quotas: QuotaList) -> RenderableType:
-    """The countries of which anything is booked or held; the others are counted. Fits 80 columns."""
-    moved = [item for item in quotas.items if item.posted_tpp or item.reserved_tpp or item.held_lines]
-    moved.sort(key=lambda item: (-(item.used_ratio or 0), -item.posted_tpp, item.country))
-    table = _table("country", "tier", "used", right=("%", "posted TPP", "cap TPP"), left=("status",))
+def quota_table(*quotas: QuotaList) -> RenderableType:
+    """The countries of which anything is booked or held; the others are counted. Fits 80 columns.
+
+    Args:
+        quotas: one list a period, the latest last; of several, each row tells its period.
+    """
+    moved = [
+        item for found in quotas for item in found.items if item.posted_tpp or item.reserved_tpp or item.held_lines
+    ]
+    moved.sort(key=lambda item: (item.period, -(item.used_ratio or 0), -item.posted_tpp, item.country))
+    periods = ["period"] if len(quotas) > 1 else []
+    table = _table("country", *periods, "tier", "used", right=("%", "posted TPP", "cap TPP"), left=("status",))
     for item in moved:
         colour = COLOUR_OF_STATUS[item.status]
         held = f", {item.held_lines} held" if item.held_lines else ""
         table.add_row(
             f"{item.country} {item.name}",
+            *([item.period] if periods else []),
             str(item.tier),
             bar(item.used_ratio, colour),
             _percent(item.used_ratio),
@@ -64,9 +74,15 @@ def quota_table(quotas: QuotaList) -> RenderableType:
             _amount(item.cap_tpp),
             Text.assemble((item.status, colour), held),
         )
-    period = f"Period {quotas.items[0].period}. " if quotas.items else ""
-    rest = f"{len(quotas.items) - len(moved)} countries have no entries."
-    return Group(table, Text(f"{period}{rest} {freshness_line(quotas.freshness)}", "dim"))
+    return Group(table, Text(f"{_caption(quotas, moved)} {freshness_line(quotas[-1].freshness)}", "dim"))
+
+
+def _caption(quotas: Sequence[QuotaList], moved: Sequence[QuotaStatus]) -> str:
+    """Which periods a table is of, and how many countries do not stand in it."""
+    asked = {item.country for found in quotas for item in found.items}
+    periods = sorted({item.period for found in quotas for item in found.items})
+    named = f"Period{'s' if len(periods) > 1 else ''} {', '.join(periods)}. " if periods else ""
+    return f"{named}{len(asked - {item.country for item in moved})} countries have no entries."
 
 
 def quota_sheet(item: QuotaStatus) -> RenderableType:

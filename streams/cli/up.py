@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from ledger.errors import LedgerUnavailable, WrongCall
 from schemas.cloudevents import read_event
 from streams.cli.ledger_here import now
+from streams.cli.processes import http_url, refuse_open_endpoint
 from streams.cli.up_endpoint import Endpoint
 from streams.cli.up_view import View
 from streams.embedded import kafka, valkey
@@ -33,7 +34,7 @@ from streams.embedded.supervisor import Supervisor
 from streams.kafka.producer import Outgoing, make_producer, send_all
 from streams.kafka.topics import ensure_topics, planned_topics
 from streams.readers.records import outgoing
-from streams.settings import PREFIX, Settings, environment_of, load_settings
+from streams.settings import PREFIX, Settings, environment_of, load_settings, make_state_dir
 
 TICK_S = 0.2
 READY_S = 60.0
@@ -58,13 +59,13 @@ def up(
 ) -> None:
     """Run worker, sender and endpoint together: on embedded parts, or on your Kafka and Redis if both are set."""
     settings, embedded = _settings()
-    if sample and settings.auth == "required":
-        raise WrongCall("`up --sample` calls the endpoint without a key: set QUOTA_AUTH=off, or leave out --sample")
+    _refuse_what_is_lacking(settings, sample=sample)
+    refuse_open_endpoint(settings)
     _refuse_taken_port(settings)
     stop = _stop_on_signals()
     folder = settings.state_dir / f"up-{settings.http_port}"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_state_dir(folder)
     register = Register(folder / "pids")
     register.open_guard()
     view = View()
@@ -111,6 +112,17 @@ def _settings() -> tuple[Settings, bool]:
     return settings, not own
 
 
+def _refuse_what_is_lacking(settings: Settings, *, sample: bool) -> None:
+    """Raise WrongCall with everything that is still to be set, before anything is made or started."""
+    lacking = []
+    if settings.secret_key is None or not settings.secret_key.get_secret_value():
+        lacking.append("set QUOTA_SECRET_KEY to a long random text, under which webhook secrets are encrypted; keep it")
+    if sample and settings.auth == "required":
+        lacking.append("set QUOTA_AUTH=off, for --sample calls the endpoint without a key; or leave out --sample")
+    if lacking:
+        raise WrongCall(f"`up` needs more: {'; '.join(lacking)}")
+
+
 def _refuse_taken_port(settings: Settings) -> None:
     host, port = settings.http_host, settings.http_port
     try:
@@ -133,7 +145,7 @@ def _stop_on_signals() -> threading.Event:
 
 def _url(settings: Settings) -> str:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_host, settings.http_host)  # noqa: S104  not bound
-    return f"http://[{host}]:{settings.http_port}" if ":" in host else f"http://{host}:{settings.http_port}"
+    return http_url(host, settings.http_port)
 
 
 def _sample() -> tuple[list[Outgoing], list[str]]:

@@ -85,9 +85,5 @@ class View:
 
     def _moving(self) -> RenderableType:
         shown: list[RenderableType] = [self._progress] if self._console.is_terminal else []
-        shown += [quota_table(found) for found in self._balances if _has_entries(found)]
+        shown += [quota_table(*self._balances)] if self._balances else []
         return Group(*shown, Text(self._webhooks))
-
-
-def _has_entries(balances: QuotaList) -> bool:
-    return any(item.posted_tpp or item.held_lines for item in balances.items)

@@ -5,10 +5,13 @@ from datetime import datetime
 from typing import BinaryIO
 
 from schemas.cloudevents import read_event
-from schemas.rejected_record import RejectedRecord
+from schemas.rejected_record import FieldError, RejectedRecord
 from streams.readers.records import BadRecord, GoodRecord, file_source
 
 _BOM = b"\xef\xbb\xbf"
+_AS_LINES = {b"{": "`jq -c .`", b"[": "`jq -c .[]`", b"[{": "`jq -c .[]`"}
+"""First lines that say that the file is one JSON document, broken over its lines, and what makes it lines of events."""
+
 _LINE_MAX_BYTES = 1024 * 1024
 """More is not kept of one line: far above the largest event, far below what memory bears."""
 
@@ -18,15 +21,25 @@ def read_json_lines(
 ) -> Iterator[GoodRecord | BadRecord]:
     """Read events, in the file's order; empty lines are passed over.
 
+    A file that is one JSON document over many lines is one bad record, not one a line.
+
     Args:
         stream: the file, UTF-8; a byte order mark and Windows line ends do no harm.
         name: the file's name without its folder, for bare events' source.
         recorded_at: against which a shipment in the future shows; None leaves that open.
     """
+    began = False
     for number, line in _lines(stream):
         value = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
         if not value:
             continue
+        if not began and value in _AS_LINES:
+            advice = (
+                f"the file is one JSON document over many lines; write one event a line, as {_AS_LINES[value]} does"
+            )
+            yield BadRecord(number, RejectedRecord([FieldError("not_json", "", advice)]))
+            return
+        began = True
         try:
             event = read_event(value, default_source=file_source(name), recorded_at=recorded_at)
         except RejectedRecord as rejected:

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from schemas.cloudevents import read_event
 from schemas.decision import Decision
 from schemas.quota_status import Freshness, QuotaList, QuotaStatus
-from streams.cli import tables
+from streams.cli import send, tables
 from streams.cli.main import app
+from streams.cli.processes import http_url
 from streams.embedded.state import write_state
 from streams.settings import Settings, load_settings
 
@@ -122,8 +123,69 @@ def test_a_taken_port_is_named_with_its_setting(run):
         done = run("api", environment={"QUOTA_AUTH": "off", "QUOTA_HTTP_PORT": str(port)})
 
     assert done.exit_code == 2
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert f"cannot listen on http://127.0.0.1:{port}" in done.stderr
     assert "QUOTA_HTTP_PORT" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["worker", "status", "sender", "send"])
+@pytest.mark.parametrize("url", ["http://x", "redis://:S3cret@127.0.0.1:notaport/0", "redis://:S3c/ret@127.0.0.1/0"])
+def test_an_address_of_no_redis_ends_with_2_and_tells_no_password(run, command, url):
+    done = run(*([command, "-"] if command == "send" else [command]), environment={"QUOTA_REDIS_URL": url}, stdin="")
+
+    assert done.exit_code == 2
+    assert done.stderr.startswith("quota-ledger: QUOTA_REDIS_URL: it is no address of a Redis; write redis://")
+    assert done.stderr.count("\n") == 1
+    assert "S3c" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["worker", "sender", "up"])
+def test_a_state_folder_that_cannot_be_made_ends_with_2(run, command, files):
+    folder = files("a-file", "") / "below"
+    done = run(command, environment={"QUOTA_STATE_DIR": str(folder), "QUOTA_HTTP_PORT": "0"})
+
+    assert done.exit_code == 2
+    assert f"quota-ledger: QUOTA_STATE_DIR: {folder}" in done.stderr
+    assert "cannot be made: Not a directory" in done.stderr
+
+
+@pytest.mark.parametrize("topic", ["SHIPMENTS", "REJECTED", "ALERTS", "SETTINGS"])
+@pytest.mark.parametrize("name", ["", "two words", "x" * 250])
+def test_a_name_that_no_topic_can_have_ends_with_2(run, topic, name):
+    done = run("status", environment={f"QUOTA_TOPIC_{topic}": name})
+
+    assert done.exit_code == 2
+    assert f"QUOTA_TOPIC_{topic}: " in done.stderr
+
+
+def test_a_file_of_settings_that_is_not_utf_8_ends_with_2(run, tmp_path):
+    (tmp_path / "q.toml").write_bytes('ledger = "é"'.encode("latin-1"))
+    done = run("status", environment={"QUOTA_CONFIG": str(tmp_path / "q.toml")})
+
+    assert done.exit_code == 2
+    assert "q.toml is not TOML in UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--sample",), ()])
+def test_up_on_parts_of_ones_own_names_what_is_lacking_before_anything_is_made(run, tmp_path, arguments):
+    done = run("up", *arguments)
+
+    assert done.exit_code == 2
+    assert "set QUOTA_SECRET_KEY" in done.stderr
+    assert ("set QUOTA_AUTH=off" in done.stderr) is bool(arguments)
+    assert not (tmp_path / "state").exists()
+
+
+def test_up_is_not_opened_to_other_machines_without_keys(run, tmp_path):
+    done = run("up", environment={"QUOTA_HTTP_HOST": "0.0.0.0"})
+
+    assert done.exit_code == 2
+    assert "set QUOTA_AUTH=required" in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_an_address_of_ipv6_stands_in_brackets():
+    assert http_url("::1", 8080) == "http://[::1]:8080"
+    assert http_url("127.0.0.1", 8080) == "http://127.0.0.1:8080"
 
 
 # --------------------------------------------------------------------------------------------------- Sample, dry run
@@ -153,7 +215,7 @@ def test_a_dry_run_says_tier_and_charge_and_names_what_is_bad(run, files):
     assert done.stdout == f"{good_file}:1: /file/good.jsonl#a: tier 2; +126,656 TPP on country:IN in 2026\n"
     assert f"{good_file}:3: unknown_country: destination: 'UK' is no country code" in done.stderr
     assert f"{good_file}:4: not_json: " in done.stderr
-    assert f"{csv_file}:2: bad_value: line 2, quantity: found 'x'" in done.stderr
+    assert f"{csv_file}:2: bad_value: line 2, quantity: found " in done.stderr
     assert "1 events would be sent; 3 bad ones would not" in done.stderr
     assert "by QUOTA_POLICY" in done.stderr
 
@@ -163,6 +225,37 @@ def test_a_dry_run_of_good_files_ends_with_0_and_reads_standard_input(run):
 
     assert done.exit_code == 0
     assert done.stdout.startswith("-:1: /file/stdin#a: tier 2;")
+
+
+def test_sending_and_a_dry_run_judge_alike(run, files, monkeypatch):
+    topic = []
+    monkeypatch.setattr(send, "make_producer", lambda _: None)
+    monkeypatch.setattr(send, "close_producer", lambda _: None)
+    monkeypatch.setattr(
+        send, "send_all", lambda _producer, _topic, records, _on_sent: topic.extend(records) or len(topic)
+    )
+    returned = GOOD.replace('"a"', '"c", "type": "shipment.returned", "original_id": "a"')
+    file = files("mixed.jsonl", "\n".join([GOOD, GOOD.replace('"a"', '"b"').replace("IN", "UK"), returned, "nonsense"]))
+    sent, dry = run("send", file), run("send", "--dry-run", file)
+
+    refused = [[line for line in done.stderr.splitlines() if line.startswith(str(file))] for done in (sent, dry)]
+    assert refused[0] == refused[1]
+    assert [line.split(": ")[1] for line in refused[0]] == ["unknown_country", "unknown_type", "not_json"]
+    assert (sent.exit_code, dry.exit_code) == (1, 1)
+    assert [key for key, _, _ in topic] == [b"a"]
+
+
+def test_a_json_document_over_many_lines_gets_one_hint(run, files):
+    for text, asked in ((json.dumps(json.loads(GOOD), indent=2), "`jq -c .`"), ("[\n" + GOOD + "\n]", "`jq -c .[]`")):
+        file = files("pretty.json", text)
+        done = run("send", "--dry-run", file)
+
+        assert done.exit_code == 1
+        [told] = [line for line in done.stderr.splitlines() if line.startswith(str(file))]
+        assert told.startswith(
+            f"{file}:1: not_json: the file is one JSON document over many lines; write one event a line"
+        )
+        assert asked in told
 
 
 def test_the_sample_goes_through_a_dry_run(run):
@@ -203,6 +296,27 @@ def test_no_amount_is_cut_at_80_columns(capsys, monkeypatch):
     assert "near_cap, 2 held" in shown
     assert "1 countries have no entries." in shown
     assert "…" not in shown
+
+
+def test_rows_of_several_periods_tell_each_its_period(capsys):
+    lists = [
+        QuotaList(
+            items=[a_status("CN", period=period), a_status("AD", period=period, posted_tpp=0, held_lines=0)],
+            freshness=FRESHNESS,
+        )
+        for period in ("2024", "2026")
+    ]
+    lists[0].items.append(a_status("AE", period="2024"))
+    tables.show(tables.quota_table(*lists))
+    shown = capsys.readouterr().out.splitlines()
+
+    assert shown[0].split()[:2] == ["country", "period"]
+    assert [(row[:2], "2024" in row, "2026" in row) for row in shown[1:4]] == [
+        ("AE", True, False),
+        ("CN", True, False),
+        ("CN", False, True),
+    ]
+    assert shown[-1].startswith("Periods 2024, 2026. 1 countries have no entries.")
 
 
 def test_a_decision_is_shown_whole_and_names_are_not_taken_for_markup(capsys):

@@ -68,7 +68,7 @@ def test_a_cloudevent_keeps_its_own_source(tmp_path):
 
 
 def test_a_bad_line_is_named_and_the_others_are_read(tmp_path):
-    bad, good, worse = read(tmp_path, "{\n" + a_line() + '\n{"id": "x"}\n', "may.jsonl")
+    bad, good, worse = read(tmp_path, '{"id":\n' + a_line() + '\n{"id": "x"}\n', "may.jsonl")
 
     assert (bad.line, bad.rejected.reason) == (1, "not_json")
     assert isinstance(good, GoodRecord)
@@ -164,7 +164,7 @@ def test_a_number_that_is_none_is_refused_with_line_and_column(tmp_path):
     line, _, field, advice = only_error(read(tmp_path, rows))
 
     assert (line, field) == (2, "line 3, quantity")
-    assert "'1,000'" in advice
+    assert '"1,000"' in advice
 
 
 def test_an_error_of_the_event_names_the_column(tmp_path):

@@ -155,6 +155,19 @@ def test_ids_are_unique_and_differ_between_seeds_and_days():
     assert len(set(ids)) == len(ids) == 2_500
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_thousand_shipments_on_top_of_the_sample_leave_every_country_under_its_cap(seed):
+    used = balances([*sample_events(today=TODAY), *traffic(1_000, seed, TODAY)])
+    capped = {place: tpp for place, tpp in used.items() if POLICY.account_cap(f"country:{place[0]}", place[1])}
+
+    assert capped["IN", "2026"] > CAP * 9 // 10
+    assert max(capped.values()) < CAP
+
+
+def test_traffic_says_that_it_is_invented():
+    assert all(event["reference"].startswith("Invented") for event in traffic(20, 1, TODAY))
+
+
 def test_traffic_follows_the_weights_of_countries():
     seen = Counter(event["data"]["destination"] for event in traffic(20_000, 5, TODAY))
     total = sum(COUNTRIES.values())

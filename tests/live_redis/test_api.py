@@ -118,7 +118,7 @@ def problem(answer, status, name):
 
 async def test_a_balance_says_how_much_is_used_of_what_and_how_fresh_that_is(desk):
     await desk.post(said(quantity=37_500))
-    await desk.position.note_ends({PARTITION: 3})
+    await desk.position.note_ends({PARTITION: 3}, NOW)
     answer = await desk.http.get("/v1/quotas/IN")
     told = answer.json()
 
@@ -147,6 +147,31 @@ async def test_every_country_has_a_balance_and_filters_choose(desk):
     assert {item["country"]: item["posted_tpp"] for item in third["items"]}["KP"] == H100
 
 
+@pytest.mark.parametrize("period", ["9999", "0000", "26", "2026-Q1"])
+@pytest.mark.parametrize("path", ["/v1/quotas", "/v1/quotas/IN"])
+async def test_a_period_that_cannot_be_is_422(desk, path, period):
+    answer = await desk.http.get(path, params={"period": period})
+
+    assert period in problem(answer, 422, "invalid-request")["detail"]
+
+
+async def test_the_first_and_the_last_period_have_balances(desk):
+    for period, end in (("0001", "0002-01-01T00:00:00Z"), ("9998", "9999-01-01T00:00:00Z")):
+        answer = await desk.http.get("/v1/quotas/IN", params={"period": period})
+
+        assert answer.json()["period_end"] == end
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/v1/quotas/IN", "did you mean period?"), ("/v1/policy", "this call takes none")]
+)
+async def test_a_misspelt_parameter_is_422_and_named(desk, path, said):
+    told = problem(await desk.http.get(path, params={"perod": "2026"}), 422, "invalid-request")
+
+    assert [error["field"] for error in told["errors"]] == ["perod"]
+    assert said in told["detail"]
+
+
 async def test_no_cap_is_null_and_never_zero(desk):
     told = (await desk.http.get("/v1/quotas/DE")).json()
 
@@ -171,7 +196,7 @@ async def test_an_unchanged_answer_is_304_and_still_says_how_fresh_it_is(desk):
     await desk.post(said())
     for path in ("/v1/quotas", "/v1/quotas/IN", "/v1/policy"):
         tag = (await desk.http.get(path)).headers["etag"]
-        await desk.position.note_ends({PARTITION: 100})
+        await desk.position.note_ends({PARTITION: 100}, NOW)
         again = await desk.http.get(path, headers={"If-None-Match": f'"other", {tag}'})
 
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
@@ -263,6 +288,38 @@ async def test_a_shipment_goes_onto_the_topic_as_it_was_sent(desk):
     assert desk.topic == [("shipments", b"S-1", body.encode(), [("source", b"/http")])]
 
 
+BINARY = {"ce-specversion": "1.0", "ce-id": "a%20b", "ce-source": "/logistics/acme", "ce-type": "shipment.shipped"}
+
+
+async def test_a_cloudevent_in_binary_mode_keeps_its_attributes(desk):
+    data = {name: value for name, value in said().items() if name != "id"}
+    answer = await desk.http.post("/v1/shipments", json=data, headers=BINARY)
+    [(topic, _, value, headers)] = desk.topic
+
+    assert answer.json() == {"accepted": 1, "event_keys": ["/logistics/acme#a b"]}
+    assert (topic, json.loads(value)) == ("shipments", data)
+    assert read_event(value, headers, default_source="/x").key == "/logistics/acme#a b"
+    assessed = await desk.http.post("/v1/assessments", json=data, headers=BINARY)
+    assert assessed.json()["event_key"] == "/logistics/acme#a b"
+
+
+@pytest.mark.parametrize(("absent", "field"), [("ce-id", "ce-id"), ("ce-source", "source"), ("ce-type", "type")])
+async def test_binary_mode_without_what_it_needs_is_422(desk, absent, field):
+    headers = {name: value for name, value in BINARY.items() if name != absent}
+    told = problem(await desk.http.post("/v1/shipments", json=said(), headers=headers), 422, "invalid-event")
+
+    assert [error["field"] for error in told["errors"]] == [field]
+    assert desk.topic == []
+
+
+async def test_the_headers_of_a_structured_event_change_nothing(desk):
+    event = {"specversion": "1.0", "id": "s", "source": "/a", "type": "shipment.shipped", "data": said()}
+    headers = BINARY | {"content-type": "application/cloudevents+json"}
+    answer = await desk.http.post("/v1/shipments", content=json.dumps(event), headers=headers)
+
+    assert answer.json()["event_keys"] == ["/a#s"]
+
+
 async def test_a_list_goes_onto_the_topic_in_order(desk):
     answer = await desk.http.post("/v1/shipments", json=[said("a"), said("b")])
 
@@ -345,6 +402,17 @@ async def test_a_filter_that_cannot_be_is_422(desk, query):
     )
 
 
+async def test_a_country_that_is_none_gets_a_hint_instead_of_no_alerts(desk):
+    body = {"url": "http://127.0.0.1:9/hook", "countries": ["IN", "UK"]}
+    told = problem(await desk.http.post("/v1/webhooks", json=body), 422, "invalid-request")
+    asked = problem(await desk.http.get("/v1/alerts", params={"country": "UK"}), 422, "invalid-request")
+
+    assert [(error["reason"], error["field"]) for error in told["errors"]] == [("unknown_country", "countries.1")]
+    assert "did you mean GB" in told["detail"]
+    assert "did you mean GB" in asked["detail"]
+    assert desk.topic == []
+
+
 async def test_a_webhook_is_a_record_on_the_settings_topic_and_its_secret_is_told_once(desk):
     answer = await desk.http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/hook", "kinds": ["quota.exceeded"]})
     told = answer.json()
@@ -410,7 +478,7 @@ async def test_readiness_names_what_is_missing(redis, ledger):
         ready = await desk.http.get("/readyz")
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
         assert (ready.json()["kafka"], ready.json()["policy_id"]) == ("away", "annual-50k")
-        await desk.position.note_ends({PARTITION: 7})
+        await desk.position.note_ends({PARTITION: 7}, NOW)
         assert (await desk.http.get("/readyz")).json()["freshness"]["lag_records"] == 7
         await desk.position.note_stopped("host-1", "shipments:0: Redis went back")
         assert "Redis went back" in problem(await desk.http.get("/readyz"), 503, "not-ready")["detail"]

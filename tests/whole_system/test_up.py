@@ -76,6 +76,7 @@ def test_up_shows_the_sample_and_leaves_nothing_behind(shells):
     assert "India reached 75 % of its cap" in text
     assert "India reached 90 % of its cap" in text
     assert f"endpoint  http://127.0.0.1:{shell.port}" in text
+    assert "Periods 2024, 2025, " in text
     kinds = [alert["kind"] for alert in json.loads(alerts.stdout)["items"]]
     assert f"webhooks: {len(kinds)} received" in text
     assert {"quota.near_cap", "tier3.shipment", "ascend.detected"} <= set(kinds)
@@ -121,10 +122,14 @@ def test_a_taken_port_is_named_before_anything_starts(shells):
 
 
 @pytest.mark.parametrize(
-    ("given", "lacking"), [("QUOTA_REDIS_URL", "QUOTA_KAFKA_BOOTSTRAP"), ("QUOTA_KAFKA_BOOTSTRAP", "QUOTA_REDIS_URL")]
+    ("given", "address", "lacking"),
+    [
+        ("QUOTA_REDIS_URL", "redis://127.0.0.1:1", "QUOTA_KAFKA_BOOTSTRAP"),
+        ("QUOTA_KAFKA_BOOTSTRAP", "127.0.0.1:1", "QUOTA_REDIS_URL"),
+    ],
 )
-def test_one_part_of_ones_own_is_refused(shells, given, lacking):
-    shell = shells(**{given: "127.0.0.1:1"})
+def test_one_part_of_ones_own_is_refused(shells, given, address, lacking):
+    shell = shells(**{given: address})
     code = shell.process.wait(30)
 
     assert code == 2
