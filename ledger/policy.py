@@ -75,6 +75,7 @@ class Policy:
         levels: percent of the cap at which alerts are due, rising.
         detection: what is watched for.
         channels: which channels debit the country, and which have a meter of their own.
+        debit_country: the channels that debit the country.
         license: when a licence is required.
         booking_rule: (rule, source) of which items are booked.
     """
@@ -91,6 +92,7 @@ class Policy:
         self.countries = read_countries(document["countries"])
         self.detection = self._text.detection
         self.channels = self._text.channels
+        self.debit_country: frozenset[str] = frozenset(self.channels.debit_country)
         self.license = self._text.license
         self._periods = periods_of_kind(self._text.period)
         self._check_names(file)

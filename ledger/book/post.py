@@ -22,9 +22,10 @@ from ledger.book.read import read_place
 from ledger.book.script import Script
 from ledger.errors import LedgerClosed, PolicyChanged, PositionLost
 from ledger.policy import Policy
-from ledger.rules.alerts import crossing_alert, notice_alerts, reject_alert
+from ledger.rules.alerts import crossing_alerts, notice_alerts, reject_alert
 from ledger.rules.assessment import Assessment
-from ledger.rules.levels import Limits, settle
+from ledger.rules.channels import limits_of
+from ledger.rules.levels import LOUD, quiet_range, settle
 from schemas.quota_alert import QuotaAlert
 from schemas.rejected_record import FieldError, RejectedRecord
 from schemas.shipment_event import ShipmentEvent
@@ -258,7 +259,7 @@ class _Posting:
             for charge in item.assessment.charges:
                 name = field_of(charge.account, charge.period)
                 row = rows.get(name) or rows.setdefault(name, _Row(name, len(rows)))
-                row.add(charge.tpp)
+                row.add(charge.tpp, carried=charge.carried)
                 charges.append((row.number, charge.tpp))
             if item.assessment.held and (waiting := _held_account(item, self._policy)):
                 row = rows.get(waiting) or rows.setdefault(waiting, _Row(waiting, len(rows)))
@@ -271,29 +272,30 @@ class _Posting:
         record = self._seen[name]
         account, _, period = name.rpartition("|")
         balance = account_of(name, record.encode()) if record else AccountBalance(account, period)
-        limits = Limits(self._policy.account_cap(account, period), self._policy.levels)
         alerts: list[_Told] = []
-        posted, marks = balance.posted_tpp, balance.marks
+        posted, marks, quiet = balance.posted_tpp, balance.marks, balance.quiet if record else LOUD
+        shipped_to = balance.last_posted_at is not None
         for item in fresh:
             for charge in item.assessment.charges:
-                if (charge.account, charge.period) == (account, period):
-                    posted += charge.tpp
-                    marks, crossings = settle(marks, limits, posted, self._posted_at)
-                    alerts += [
-                        (
-                            item.offset,
-                            item.timestamp_ms,
-                            crossing_alert(
-                                c,
-                                charge,
-                                item.event,
-                                assessment=item.assessment,
-                                policy=self._policy,
-                                recorded_at=self._posted_at,
-                            ),
-                        )
-                        for c in crossings
-                    ]
+                if (charge.account, charge.period) != (account, period):
+                    continue
+                posted += charge.tpp
+                shipped_to |= not charge.carried
+                if not shipped_to:
+                    continue
+                limits = limits_of(self._policy, charge)
+                marks, crossings = settle(marks, limits, posted, self._posted_at)
+                quiet = LOUD if charge.kind == "uveu" else quiet_range(marks, limits)
+                told = crossing_alerts(
+                    crossings,
+                    charge,
+                    item.event,
+                    limits=limits,
+                    assessment=item.assessment,
+                    policy=self._policy,
+                    recorded_at=self._posted_at,
+                )
+                alerts += [(item.offset, item.timestamp_ms, alert) for alert in told]
         assert posted == balance.posted_tpp + row.posted
         after = replace(
             balance,
@@ -301,8 +303,9 @@ class _Posting:
             held_lines=balance.held_lines + row.held,
             last_posted_at=self._posted_at if row.touched else balance.last_posted_at,
             marks=marks,
+            quiet=quiet,
         )
-        return after.limited_by(limits).to_record().decode(), alerts
+        return after.to_record().decode(), alerts
 
     def _notices(self, fresh: Sequence[Judged]) -> "list[_Told]":
         return [
@@ -346,8 +349,8 @@ class _Row:
     highest: int = 0
     touched: bool = False
 
-    def add(self, tpp: int) -> None:
-        self.touched = True
+    def add(self, tpp: int, *, carried: bool) -> None:
+        self.touched |= not carried
         self.posted += tpp
         self.lowest = min(self.lowest, self.posted)
         self.highest = max(self.highest, self.posted)
