@@ -10,7 +10,7 @@ from ledger.rules.channels import channel_of, channel_rule, charges_due, notice_
 from ledger.rules.end_use import end_use_notice
 from ledger.rules.license import license_required
 from ledger.rules.parts import PartsList, mismatch_notice, read_lines, refused_amounts, unknown_notice
-from ledger.rules.red_flags import Stated, prc_chip_notice, red_flag_notices
+from ledger.rules.red_flags import Stated, may_show, prc_chip_notice, red_flag_notices
 from ledger.rules.tier import TIER_2, TIER_3, headquarters_notice, tier2_owner, tier3_notice, tier3_owner
 from ledger.rules.weights import weights_notice
 from schemas.decision import Tier
@@ -42,7 +42,7 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
 
     tier, tier_reason, owner = _tier(data, destination, day, policy, told)
     listed = read_lines(lines, policy.catalogue)
-    if max(listed.largest_tpp, listed.booked_tpp) > TPP_MAX:
+    if listed.largest_tpp > TPP_MAX or listed.booked_tpp > TPP_MAX:
         raise refused_amounts(event, listed, _prefix(event))
     channel, noted = channel_of(data), event.type == "compute.used"
     charges = (
@@ -64,11 +64,12 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
         told.of("model weights are controlled outside Tier 1", weights_notice(listed.lines, tier, day, policy))
     if end_use := data.get("end_use"):
         told.of("models from Tier 3 are told of", end_use_notice(end_use, day, policy))
-    booked_tpp = 0 if noted else listed.booked_tpp
-    if flags := red_flag_notices(Stated(data, lines, destination, day, channel, booked_tpp, policy)):
-        notices, source = flags
-        told.notices += notices
-        told.rules.append(("red flags are told of, on stated data only", source))
+    if may_show(data, lines, channel):
+        booked_tpp = 0 if noted else listed.booked_tpp
+        if flags := red_flag_notices(Stated(data, lines, destination, day, channel, booked_tpp, policy)):
+            notices, source = flags
+            told.notices += notices
+            told.rules.append(("red flags are told of, on stated data only", source))
     held = [] if noted else listed.held
     return Assessment(
         tier, tier_reason, license_needed, listed.lines, charges, held, told.notices, told.rules, noted, channel

@@ -4,6 +4,7 @@ A channel never flows over into another: past its limit it is booked where it wa
 """
 
 from datetime import date
+from functools import lru_cache
 
 from ledger.periods import CalendarYears, Quarters
 from ledger.policy import Policy, Standing
@@ -77,6 +78,7 @@ def just_below(tpp: int, meter: LppMeter) -> tuple[str, int] | None:
     return None
 
 
+@lru_cache(maxsize=64)
 def channel_rule(channel: str, policy: Policy) -> tuple[str, str] | None:
     """(rule, source) of what a channel other than an individual licence debits; None for that one."""
     if channel == DEFAULT_CHANNEL:

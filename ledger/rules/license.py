@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 
 from ledger.chips import is_booked
 from ledger.policy import Policy, Standing
@@ -41,16 +42,19 @@ def license_required(
         policy: the one that is asked.
     """
     rule = policy.license
+    if isinstance(rule, ZoneLicense):
+        return _by_zone(rule, data, lines, destination=destination, owner=owner, day=day, policy=policy)
+    return _by_tier(policy, tier, channel, booked=any(line.booked for line in lines))
+
+
+@lru_cache(maxsize=1024)
+def _by_tier(policy: Policy, tier: Tier, channel: str, *, booked: bool) -> Answer:
+    """Tier 3 needs one, whatever the items are; or tiers and channels decide, for booked items alone. Remembered."""
+    rule = policy.license
     if isinstance(rule, Tier3License):
         return (True, ("Tier 3 needs a licence", policy.cite(rule))) if tier == 3 else _SILENT  # noqa: PLR2004  a tier's number is its name
-    if isinstance(rule, TiersLicense):
-        return _by_tier(rule, lines, tier, channel, policy)
-    return _by_zone(rule, data, lines, destination=destination, owner=owner, day=day, policy=policy)
-
-
-def _by_tier(rule: TiersLicense, lines: Sequence[AssessedLine], tier: Tier, channel: str, policy: Policy) -> Answer:
-    """Asked for booked items only."""
-    if not any(line.booked for line in lines):
+    assert isinstance(rule, TiersLicense)
+    if not booked:
         return _SILENT
     if tier != 1 and channel in rule.channels:
         return True, (f"items of level .a need a licence for Tier {tier}", policy.cite(rule))
@@ -76,12 +80,19 @@ def _by_zone(
         headquarters = policy.detection.headquarters
         said = f"a buyer headquartered in {owner.name} needs a licence wherever the goods go"
         return True, (said, policy.cite(headquarters or rule))
-    groups = destination.groups
-    if not groups.isdisjoint(rule.inside) and groups.isdisjoint(rule.outside):
-        return True, (f"{destination.name} is in the licence zone", policy.cite(rule))
     for named in rule.named:
         if destination.country in named.countries and named.holds(day):
             return _by_name(named, data, destination, day, policy)
+    return _by_groups(policy, destination.country, day)
+
+
+@lru_cache(maxsize=4096)
+def _by_groups(policy: Policy, country: str, day: date) -> Answer:
+    """Whether a destination lies in the zone on a day. Remembered, for every event asks."""
+    rule, destination = policy.license, policy.standing(country, day)
+    assert isinstance(rule, ZoneLicense)
+    if not destination.groups.isdisjoint(rule.inside) and destination.groups.isdisjoint(rule.outside):
+        return True, (f"{destination.name} is in the licence zone", policy.cite(rule))
     return False, (f"{destination.name} is outside the licence zone", policy.cite(rule))
 
 

@@ -6,6 +6,7 @@ The list was collected from summaries of the agency's guidance; a policy switche
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from ledger.chips import Catalogue
@@ -22,7 +23,7 @@ WATCHED_GROUPS = frozenset({"D:1", "D:4", "D:5"})
 INTERMEDIARIES = frozenset({"trading_firm", "reseller", "freight_forwarder"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stated:
     """One shipment as the red flags look at it.
 
@@ -48,12 +49,22 @@ def red_flag_notices(stated: Stated) -> tuple[list[Notice], str] | None:
     switches = stated.policy.detection.red_flags
     if switches is None or not switches.holds(stated.day):
         return None
-    notices, source = [], stated.policy.cite(switches)
-    for name, kind, look in _FLAGS:
-        if getattr(switches, name) and (found := look(stated)):
-            message, evidence = found
-            notices.append(Notice(kind, "info", message, {**evidence, "source": source}))
-    return (notices, source) if notices else None
+    shown = [(kind, found) for kind, look in _looked_for(stated.policy) if (found := look(stated))]
+    if not shown:
+        return None
+    source = stated.policy.cite(switches)
+    return [Notice(kind, "info", said, {**evidence, "source": source}) for kind, (said, evidence) in shown], source
+
+
+def may_show(data: ShipmentData, lines: Sequence[Line], channel: str) -> bool:
+    """Whether anything is stated that a red flag looks at: most shipments of few words state none."""
+    return (
+        "consignee" in data
+        or "bill_to" in data
+        or "end_use" in data
+        or channel == "lpp"
+        or any("declared_as" in line for line in lines)
+    )
 
 
 def prc_chip_notice(
@@ -150,6 +161,8 @@ def _rf33_just_below(stated: Stated) -> Found:
     return told, {"tpp": stated.booked_tpp, "limit_tpp": limit}
 
 
+_Flag = tuple[AlertKind, Callable[[Stated], Found]]
+
 _FLAGS: tuple[tuple[str, AlertKind, Callable[[Stated], Found]], ...] = (
     ("rf05", "redflag.rf05", _rf05_no_address),
     ("rf07", "redflag.rf07", _rf07_headquarters),
@@ -159,6 +172,12 @@ _FLAGS: tuple[tuple[str, AlertKind, Callable[[Stated], Found]], ...] = (
     ("rf31", "redflag.rf31", _rf31_billed_elsewhere),
     ("rf33", "redflag.rf33", _rf33_just_below),
 )
+
+
+@lru_cache(maxsize=64)
+def _looked_for(policy: Policy) -> tuple[_Flag, ...]:
+    """The red flags that a policy switches on."""
+    return tuple((kind, look) for name, kind, look in _FLAGS if getattr(policy.detection.red_flags, name))
 
 
 def _item(line: Line) -> str | None:
