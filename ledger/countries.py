@@ -64,6 +64,7 @@ class Country:
 
     Attributes:
         tier: that of 15 January 2025.
+        united_states: whether it is the United States or a territory of theirs.
         groups: the Country Groups of 23 July 2026.
         basis: why this tier, as half a sentence.
         evidence: `primary`, `secondary` or `assumed`.
@@ -74,6 +75,7 @@ class Country:
     iso3: str
     name: str
     tier: Tier
+    united_states: bool
     groups: frozenset[str]
     basis: str
     evidence: str
@@ -122,6 +124,7 @@ def read_countries(rows: Sequence[Mapping[str, str]]) -> CountryTable:
                 iso3=row["iso3"],
                 name=row["name"],
                 tier=TIER_OF_CLASS[row["tier"]],
+                united_states=row["tier"] == "US",
                 groups=frozenset(row["groups"].split(";")) - {""},
                 basis=row["basis"],
                 evidence=row["evidence"],

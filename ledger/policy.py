@@ -5,112 +5,39 @@ names it. What follows from it for an event is `rules/assess.py`.
 """
 
 import csv
-import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from typing import Any, Protocol, TypeVar
 
 from ledger.chips import CLASS_SOURCE, own_on_top, read_chips, with_makers_as_in
 from ledger.countries import read_countries
 from ledger.errors import WrongCall
-from ledger.periods import CalendarYears
+from ledger.periods import Quarters, periods_of_kind, quarters_from
+from ledger.policy_document import (
+    CapEntry,
+    NveuCap,
+    Sourced,
+    ZoneLicense,
+    find_policy,
+    read_stated,
+    read_text,
+    shipped_policies,
+    shown_name,
+)
 from schemas.decision import Regime, Tier
-from schemas.shipment_event import TPP_MAX
+
+__all__ = ["DATA", "Policy", "Standing", "load_policy", "policy_from_document", "shipped_policies"]
 
 DATA = Path(__file__).parent / "data"
 """The package's own data files."""
 
 _OWN_COLUMNS = ("vendor", "model", "tpp")
 """The columns that a user's chip table cannot do without."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class _Dated(_Section):
-    """What holds from a first to a last day; without one, since ever or for ever."""
-
-    valid_from: date = date.min
-    valid_to: date = date.max
-
-    def holds(self, day: date) -> bool:
-        return self.valid_from <= day <= self.valid_to
-
-
-class _RegimeEntry(_Dated):
-    id: str
-    status: Literal["announced", "in_force", "not_enforced", "repealed"]
-    source: str
-
-
-class _TierEntry(_Dated):
-    countries: Annotated[list[str], Field(min_length=1)]
-    tier: Tier
-    reason: str
-    source: str
-
-
-class _CapEntry(_Dated):
-    countries: Annotated[list[str], Field(min_length=1)] | None = None
-    tpp: Annotated[int, Field(ge=0, le=TPP_MAX)]
-    source: str
-
-
-class _Tier3Detection(_Section):
-    source: str
-
-
-class _HeadquartersDetection(_Dated):
-    source: str
-
-
-class _AscendBasis(_Dated):
-    basis: Literal["violation", "risk"]
-    source: str
-
-
-class _AscendDetection(_Section):
-    class_310: bool
-    source: str
-    basis: list[_AscendBasis]
-
-
-class Detection(_Section):
-    """What is watched for; a section left out is switched off."""
-
-    tier3: _Tier3Detection | None = None
-    headquarters: _HeadquartersDetection | None = None
-    ascend: _AscendDetection | None = None
-
-
-class _PolicyText(_Section):
-    """What a policy's TOML file says."""
-
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
-    title: str
-    period: Literal["calendar-year"]
-    levels: Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(min_length=1)]
-    regimes: list[_RegimeEntry] = []
-    tiers: list[_TierEntry] = []
-    caps: list[_CapEntry] = []
-    detection: Detection
-
-    @field_validator("levels")
-    @classmethod
-    def _rising(cls, levels: list[int]) -> list[int]:
-        if levels != sorted(set(levels)):
-            raise ValueError("write each level once, the lowest first")
-        return levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +49,8 @@ class Standing:
         period: the period that the day counts in; None outside all.
         cap_tpp: of the whole period; None without a cap, 0 in Tier 3.
         reason: why this tier, half a sentence.
+        groups: the Country Groups it is in.
+        united_states: whether it is the United States or a territory of theirs.
         rules: (rule, source) of tier and cap.
     """
 
@@ -133,6 +62,8 @@ class Standing:
     reason: str
     source: str
     cap_tpp: int | None
+    groups: frozenset[str]
+    united_states: bool
     rules: tuple[tuple[str, str], ...]
 
 
@@ -142,12 +73,16 @@ class Policy:
     Attributes:
         sha256: of everything that was loaded, in hex.
         levels: percent of the cap at which alerts are due, rising.
+        detection: what is watched for.
+        channels: which channels debit the country, and which have a meter of their own.
+        debit_country: the channels that debit the country.
+        license: when a licence is required.
         booking_rule: (rule, source) of which items are booked.
     """
 
     def __init__(self, document: dict[str, Any], *, file: str = "policy") -> None:
         self._document = document
-        self._text = _read_text(document["policy"], file)
+        self._text = read_text(document["policy"], file)
         self._citations = {row["key"]: row["short"] for row in document["sources"]}
         self.id: str = self._text.id
         self.title: str = self._text.title
@@ -156,12 +91,16 @@ class Policy:
         self.catalogue = read_chips(document["chips"])
         self.countries = read_countries(document["countries"])
         self.detection = self._text.detection
-        self._periods = CalendarYears()
+        self.channels = self._text.channels
+        self.debit_country: frozenset[str] = frozenset(self.channels.debit_country)
+        self.license = self._text.license
+        self._periods = periods_of_kind(self._text.period)
         self._check_names(file)
         self.booking_rule = (
             "items of 3A090.a and 4A090.a, or of undetermined class, are booked",
             self.cite(CLASS_SOURCE),
         )
+        self._nveu_last = Quarters().of(max((cap.valid_to for cap in self._nveu_caps), default=date.max))
         self.standing = lru_cache(maxsize=16384)(self._standing)
         self.account_cap = lru_cache(maxsize=4096)(self._account_cap)
 
@@ -173,7 +112,7 @@ class Policy:
         cap_tpp = {1: None, 2: cap.tpp if cap else None, 3: 0}[tier]
         rules = [(f"{name} is in Tier {tier}: {reason}", source)]
         if tier == 2 and cap:  # noqa: PLR2004  a tier's number is its name
-            rules.append((f"a Tier-2 country may use {cap.tpp:,} TPP in a calendar year", self.cite(cap.source)))
+            rules.append((f"a Tier-2 country may use {cap.tpp:,} TPP {self._periods.phrase}", self.cite(cap)))
         return Standing(
             country=country,
             name=name,
@@ -183,6 +122,8 @@ class Policy:
             reason=reason,
             source=source,
             cap_tpp=cap_tpp,
+            groups=self._groups_on(country, day),
+            united_states=self.countries[country].united_states,
             rules=tuple(rules),
         )
 
@@ -196,7 +137,7 @@ class Policy:
             raise WrongCall(self.countries.advice(country))
         entry = _last_that_fits(self._text.tiers, country, day)
         if entry is not None:
-            return entry.tier, entry.reason, self.cite(entry.source)
+            return entry.tier, entry.reason, self.cite(entry)
         row = self.countries[country]
         return row.tier, row.basis, self.cite(row.source)
 
@@ -207,13 +148,29 @@ class Policy:
     def _account_cap(self, account: str, period: str) -> int | None:
         """The cap by which an account's alert levels are measured: that of the period's last day.
 
-        None where none applies: Tier 1, Tier 3, or an account of another kind.
+        None where none applies: Tier 1, Tier 3, a kind without a meter, or one whose cap comes with each event (uveu).
         """
-        kind, _, country = account.partition(":")
-        if kind != "country" or country not in self.countries:
+        kind, _, name = account.partition(":")
+        if kind == "lpp":
+            return self.channels.lpp.cap_tpp if self.channels.lpp else None
+        if kind == "nveu":
+            last = Quarters().days(period)[1]
+            fitting = [cap.tpp for cap in self._nveu_caps if cap.holds(last)]
+            return fitting[-1] if fitting else None
+        if kind != "country" or name not in self.countries:
             return None
-        standing = self.standing(country, self.period_days(period)[1])
+        standing = self.standing(name, self.period_days(period)[1])
         return standing.cap_tpp if standing.tier == 2 else None  # noqa: PLR2004
+
+    def levels_of(self, kind: str) -> tuple[int, ...]:
+        """The alert levels of a kind of account, percent of its cap, beside the cap itself."""
+        if kind == "country":
+            return self.levels
+        return (self.channels.lpp.near_level,) if kind == "lpp" and self.channels.lpp else ()
+
+    def nveu_quarters(self, quarter: str) -> Sequence[str]:
+        """The quarters in which an installation of one quarter counts: that one and those after it in the table."""
+        return quarters_from(quarter, self._nveu_last or quarter)
 
     def period_of(self, day: date) -> str | None:
         """The period that a day counts in; None outside all."""
@@ -234,36 +191,46 @@ class Policy:
             return None
         entry = fitting[-1]
         since = None if entry.valid_from == date.min else entry.valid_from.isoformat()
-        return Regime(id=entry.id, status=entry.status, since=since, source=self.cite(entry.source))
+        return Regime(id=entry.id, status=entry.status, since=since, source=self.cite(entry))
 
-    def cite(self, source: str) -> str:
-        """A source as it is shown: `S1 §742.6` -> `90 FR 4544 §742.6 [S1]`."""
+    def cite(self, source: str | Sourced) -> str:
+        """A source as it is shown: `S1 §742.6` -> `90 FR 4544 §742.6 [S1]`, with what makes its evidence weak."""
+        weak = ""
+        if isinstance(source, Sourced):
+            weak = f" ({source.evidence})" if source.evidence in ("assumed", "unconfirmed") else ""
+            source = source.source
         key, place = _key_and_place(source)
-        return f"{self._citations[key]}{place} [{key}]"
+        return f"{self._citations[key]}{place}{weak} [{key}]"
 
     def document(self) -> dict[str, Any]:
         """Everything that was loaded, ready for JSON. `sha256` is that of its canonical JSON."""
         return self._document
 
-    def _cap_entry(self, country: str, day: date) -> _CapEntry | None:
+    def _cap_entry(self, country: str, day: date) -> CapEntry | None:
         return _last_that_fits(self._text.caps, country, day)
+
+    def _groups_on(self, country: str, day: date) -> frozenset[str]:
+        entry = _last_that_fits(self._text.groups, country, day)
+        return self.countries[country].groups if entry is None else frozenset(entry.groups)
+
+    @property
+    def _nveu_caps(self) -> Sequence[NveuCap]:
+        return self.channels.nveu.caps if self.channels.nveu else ()
 
     def _check_names(self, file: str) -> None:
         """Every country and source that the policy names must be in its table."""
         text = self._text
-        for name in ("tiers", "caps"):
-            for number, entry in enumerate(getattr(text, name)):
+        lists: dict[str, Sequence[_ForCountries]] = {"tiers": text.tiers, "groups": text.groups, "caps": text.caps}
+        if isinstance(text.license, ZoneLicense):
+            lists["license.named"] = text.license.named
+        for name, entries in lists.items():
+            for number, entry in enumerate(entries):
                 for country in entry.countries or ():
                     if country not in self.countries:
                         raise WrongCall(f"{file}: {name}.{number}.countries: {self.countries.advice(country)}")
         for where, source in _sources(self._document["policy"]):
             if _key_and_place(source)[0] not in self._citations:
                 raise WrongCall(f"{file}: {where}: {source!r} begins with no key of sources.csv, such as S1")
-
-
-def shipped_policies() -> list[str]:
-    """The ids of the policies that come with the product."""
-    return sorted(path.stem for path in (DATA / "policies").glob("*.toml"))
 
 
 def load_policy(id_or_path: str, chips: Path | None = None) -> Policy:
@@ -276,24 +243,19 @@ def load_policy(id_or_path: str, chips: Path | None = None) -> Policy:
     Raises:
         WrongCall: naming file, key and what to write.
     """
-    shipped = DATA / "policies" / f"{id_or_path}.toml"
-    path = shipped if id_or_path in shipped_policies() else Path(id_or_path)
-    if not path.is_file():
-        near = difflib.get_close_matches(id_or_path, shipped_policies(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(shipped_policies())}, or a file's path"
-        raise WrongCall(f"there is no policy {id_or_path!r}; {hint}")
+    path = find_policy(id_or_path)
     chip_rows = _read_table(DATA / "chips.csv")
     if chips is not None:
         own_rows = with_makers_as_in(chip_rows, _read_table(chips, needed=_OWN_COLUMNS))
         read_chips(own_rows, file=str(chips))
         chip_rows = own_on_top(chip_rows, own_rows)
     document = {
-        "policy": _read_toml(path),
+        "policy": read_stated(path),
         "countries": _read_table(DATA / "countries.csv"),
         "chips": chip_rows,
         "sources": _read_table(DATA / "sources.csv"),
     }
-    return Policy(document, file=path.name if path == shipped else str(path))
+    return Policy(document, file=shown_name(path))
 
 
 def policy_from_document(document: dict[str, Any]) -> Policy:
@@ -339,36 +301,6 @@ def _sources(value: Any, where: str = "") -> list[tuple[str, str]]:
 
 def _canonical(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _read_text(stated: dict[str, Any], file: str) -> _PolicyText:
-    try:
-        return _PolicyText.model_validate_json(json.dumps(stated))
-    except ValidationError as failure:
-        errors = sorted(failure.errors(include_url=False), key=lambda wrong: wrong["type"] != "extra_forbidden")
-        raise WrongCall(f"{file}: {_in_words(errors[0])}") from None
-
-
-def _in_words(wrong: ErrorDetails) -> str:
-    where, given = ".".join(map(str, wrong["loc"])), wrong["input"]
-    if wrong["type"] == "missing":
-        return f"{where} is missing; state it"
-    if wrong["type"] == "extra_forbidden":
-        known = sorted({*_PolicyText.model_fields, *_CapEntry.model_fields, *_TierEntry.model_fields})
-        near = difflib.get_close_matches(str(wrong["loc"][-1]), known, n=1)
-        return f"{where} is no key of a policy" + (f"; did you mean {near[0]}?" if near else "; leave it out")
-    return f"{where}: found {given!r}; {wrong['msg'].removeprefix('Value error, ')}"
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        stated = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
-        raise WrongCall(f"{path}: not TOML in UTF-8: {failure}") from None
-    except OSError as failure:
-        raise WrongCall(f"{path} cannot be read: {failure.strerror}") from None
-    ready: dict[str, Any] = json.loads(json.dumps(stated, default=str))
-    return ready
 
 
 def _read_table(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:

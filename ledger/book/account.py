@@ -6,10 +6,10 @@ One line of text, so that the script can read it and a person too:
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from ledger.rules.levels import FAR, Limits, Mark, Marks, quiet_range
+from ledger.rules.levels import FAR, Mark, Marks
 
 _NEVER = "-"
 
@@ -36,10 +36,6 @@ class AccountBalance:
     def crossed(self) -> dict[int, datetime]:
         """Level in percent -> when it was crossed, for the levels that stand crossed."""
         return {int(name): mark.crossed_at for name, mark in self.marks.items() if name.isdigit() and mark.crossed_at}
-
-    def limited_by(self, limits: Limits) -> "AccountBalance":
-        """The same account with the quiet range that these limits leave it."""
-        return replace(self, quiet=quiet_range(self.marks, limits))
 
     def to_record(self) -> bytes:
         """The account as it is kept."""

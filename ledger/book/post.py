@@ -23,10 +23,11 @@ from ledger.book.read import read_place
 from ledger.book.script import Script
 from ledger.errors import LedgerClosed, PolicyChanged, PositionLost
 from ledger.policy import Policy
-from ledger.rules.alerts import crossing_alert, notice_alerts, reject_alert
+from ledger.rules.alerts import crossing_alerts, notice_alerts, reject_alert
 from ledger.rules.assess import assess
 from ledger.rules.assessment import Assessment, ChargeDue
-from ledger.rules.levels import Crossing, Limits, settle
+from ledger.rules.channels import limits_of
+from ledger.rules.levels import LOUD, Crossing, Limits, quiet_range, settle
 from schemas.cloudevents import read_event
 from schemas.quota_alert import QuotaAlert
 from schemas.rejected_record import FieldError, RejectedRecord
@@ -292,7 +293,7 @@ class _Posting:
             for charge in item.charges:
                 name = f"{charge.account}|{charge.period}"
                 row = rows.get(name) or rows.setdefault(name, _Row(name, len(rows)))
-                row.touched = True
+                row.touched |= not charge.carried
                 row.posted = posted = row.posted + charge.tpp
                 if posted > row.highest:
                     row.highest = posted
@@ -310,15 +311,22 @@ class _Posting:
         record = self._seen[name]
         account, _, period = name.rpartition("|")
         balance = account_of(name, record.encode()) if record else AccountBalance(account, period)
-        limits = Limits(self._policy.account_cap(account, period), self._policy.levels)
         alerts: list[_Told] = []
-        posted, marks = balance.posted_tpp, balance.marks
+        posted, marks, quiet = balance.posted_tpp, balance.marks, balance.quiet if record else LOUD
+        shipped_to = balance.last_posted_at is not None
         for item in fresh:
             for charge in item.charges:
-                if (charge.account, charge.period) == (account, period):
-                    posted += charge.tpp
-                    marks, crossings = settle(marks, limits, posted, self._posted_at)
-                    alerts += [self._crossed(item, charge, crossing) for crossing in crossings]
+                if (charge.account, charge.period) != (account, period):
+                    continue
+                posted += charge.tpp
+                shipped_to |= not charge.carried
+                if not shipped_to:
+                    continue
+                limits = limits_of(self._policy, charge)
+                marks, crossings = settle(marks, limits, posted, self._posted_at)
+                quiet = LOUD if charge.kind == "uveu" else quiet_range(marks, limits)
+                if crossings:
+                    alerts += self._crossed(item, charge, crossings, limits)
         assert posted == balance.posted_tpp + row.posted
         after = replace(
             balance,
@@ -326,16 +334,22 @@ class _Posting:
             held_lines=balance.held_lines + row.held,
             last_posted_at=self._posted_at if row.touched else balance.last_posted_at,
             marks=marks,
+            quiet=quiet,
         )
-        return after.limited_by(limits).to_record().decode(), alerts
+        return after.to_record().decode(), alerts
 
-    def _crossed(self, item: Judged, charge: ChargeDue, crossing: Crossing) -> "_Told":
+    def _crossed(self, item: Judged, charge: ChargeDue, crossings: Sequence[Crossing], limits: Limits) -> "list[_Told]":
         event = item.event()
-        assessment = assess(event, self._policy)
-        alert = crossing_alert(
-            crossing, charge, event, assessment=assessment, policy=self._policy, recorded_at=self._posted_at
+        told = crossing_alerts(
+            crossings,
+            charge,
+            event,
+            limits=limits,
+            assessment=assess(event, self._policy),
+            policy=self._policy,
+            recorded_at=self._posted_at,
         )
-        return item.offset, item.timestamp_ms, alert
+        return [(item.offset, item.timestamp_ms, alert) for alert in told]
 
     def _notices(self, fresh: Sequence[Judged]) -> "list[_Told]":
         alerts: list[_Told] = []

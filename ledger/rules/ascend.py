@@ -93,7 +93,7 @@ def ascend_notice(lines: Sequence[Line], day: date, policy: Policy) -> tuple[Not
     found.sort(key=lambda sign: _GRAVEST_FIRST.index(sign[0]))
     severity, number, first = found[0]
     fitting = [entry for entry in rule.basis if entry.holds(day)]
-    source = policy.cite(fitting[-1].source if fitting else rule.source)
+    source = policy.cite(fitting[-1] if fitting else rule)
     evidence: dict[str, object] = {"basis": fitting[-1].basis} if fitting else {}
     evidence["source"] = source
     evidence["matches"] = [

@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from ledger.policy import Policy
 from ledger.rules.assessment import AssessedLine, Assessment, ChargeDue
+from ledger.rules.channels import limits_of
 from ledger.rules.tier import TIER_3
 from schemas.decision import Charge, DecidedLine, Decision, HeldLine, Outcome, RuleApplied, Status, Tier
 from schemas.quota_alert import QuotaAlert
@@ -30,7 +31,7 @@ def status_of(tier: Tier, cap_tpp: int | None, used_tpp: int, levels: Sequence[i
         tier: of its country.
         cap_tpp: None without a cap.
         used_tpp: what is used of it.
-        levels: the policy's alert levels, percent.
+        levels: the account's alert levels, percent.
     """
     if tier == TIER_3:
         return "prohibited"
@@ -40,7 +41,7 @@ def status_of(tier: Tier, cap_tpp: int | None, used_tpp: int, levels: Sequence[i
         return "exceeded"
     if used_tpp == cap_tpp:
         return "exhausted"
-    return "near_cap" if used_tpp * 100 >= min(levels) * cap_tpp else "open"
+    return "near_cap" if levels and used_tpp * 100 >= min(levels) * cap_tpp else "open"
 
 
 def describe(
@@ -65,7 +66,11 @@ def describe(
         recorded_at: when the record was written; None where there is none.
     """
     day = event.shipped_at.date()
-    charges = [_charge(due, balances.get((due.account, due.period), 0), day, policy) for due in assessment.charges]
+    charges = [
+        _charge(due, balances.get((due.account, due.period), 0), day, policy)
+        for due in assessment.charges
+        if not due.carried
+    ]
     return Decision(
         event_key=event.key,
         outcome=outcome,
@@ -91,8 +96,9 @@ def describe(
 
 
 def _charge(due: ChargeDue, before_tpp: int, day: date, policy: Policy) -> Charge:
-    assert due.country is not None  # accounts of other kinds have other caps
+    assert due.country is not None
     standing = policy.standing(due.country, day)
+    cap_tpp = standing.cap_tpp if due.kind == "country" else limits_of(policy, due).cap_tpp
     after_tpp = before_tpp + due.tpp
     return Charge(
         kind=due.kind,
@@ -103,8 +109,8 @@ def _charge(due: ChargeDue, before_tpp: int, day: date, policy: Policy) -> Charg
         tpp=due.tpp,
         before_tpp=before_tpp,
         after_tpp=after_tpp,
-        cap_tpp=standing.cap_tpp,
-        status=status_of(standing.tier, standing.cap_tpp, after_tpp, policy.levels),
+        cap_tpp=cap_tpp,
+        status=status_of(standing.tier, cap_tpp, after_tpp, policy.levels_of(due.kind)),
     )
 
 
@@ -128,10 +134,16 @@ def _receipt(
     for number, line in enumerate(assessment.lines):
         sentences.append(f"Line {number + 1}: {_line_in_words(line, held.get(number), noted=assessment.noted)}.")
     sentences += [_charge_in_words(charge, policy) for charge in charges]
+    if any(due.carried for due in assessment.charges):
+        sentences.append("It counts in every later quarter too.")
+    if not charges and assessment.channel not in policy.debit_country:
+        sentences.append(f"The channel {assessment.channel} does not debit the country.")
     if not charges:
         sentences.append("Nothing is booked." if not assessment.noted else "Use is noted and never booked.")
     if assessment.tier == TIER_3:
         sentences.append("Prohibited: the destination or the buyer's headquarters is in Tier 3.")
+    if assessment.license_required is not None:
+        sentences.append(f"A licence is {'' if assessment.license_required else 'not '}required.")
     sentences += [f"Alert: {notice.message}" for notice in assessment.notices]
     return sentences
 
@@ -150,7 +162,7 @@ def _line_in_words(line: AssessedLine, held: str | None, *, noted: bool) -> str:
 
 
 def _charge_in_words(charge: Charge, policy: Policy) -> str:
-    name = policy.countries[charge.country].name if charge.country else charge.account
+    name = policy.countries[charge.country or ""].name if charge.kind == "country" else charge.account
     moved = f"{name} {charge.period}: {charge.before_tpp:,} + {charge.tpp:,} = {charge.after_tpp:,} TPP"
     if charge.cap_tpp:
         moved += f", {charge.after_tpp / charge.cap_tpp:.1%} of {charge.cap_tpp:,}"

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from ledger.policy import Policy
-from ledger.rules.alerts import crossing_alert, notice_alerts
+from ledger.rules.alerts import crossing_alerts, notice_alerts
 from ledger.rules.assessment import Assessment
-from ledger.rules.levels import Limits, Marks, settle
+from ledger.rules.channels import limits_of
+from ledger.rules.levels import Marks, settle
 from schemas.quota_alert import QuotaAlert
 from schemas.shipment_event import ShipmentEvent
 
@@ -29,11 +30,12 @@ def foreseen_alerts(
     """
     told = notice_alerts(event, assessment, policy, at)
     for charge in assessment.charges:
+        if charge.carried:
+            continue
         used, marks = standing.get((charge.account, charge.period), (0, {}))
-        limits = Limits(policy.account_cap(charge.account, charge.period), policy.levels)
+        limits = limits_of(policy, charge)
         _, crossings = settle(marks, limits, used + charge.tpp, at)
-        told += [
-            crossing_alert(crossing, charge, event, assessment=assessment, policy=policy, recorded_at=at)
-            for crossing in crossings
-        ]
+        told += crossing_alerts(
+            crossings, charge, event, limits=limits, assessment=assessment, policy=policy, recorded_at=at
+        )
     return told

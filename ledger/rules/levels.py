@@ -56,7 +56,7 @@ class Limits:
 class Crossing:
     """One thing to tell: a level reached, the cap passed, or the balance back below `level`."""
 
-    kind: Literal["quota.near_cap", "quota.exceeded", "quota.recovered"]
+    kind: Literal["near", "exceeded", "recovered"]
     level: int
     armed: int
     used_tpp: int
@@ -83,14 +83,18 @@ def settle(marks: Marks, limits: Limits, used_tpp: int, at: datetime) -> tuple[M
         level = 100 if name == OVER else int(name)
         if mark.crossed_at is None and used_tpp >= limits.reached_at(name):
             now[name] = replace(mark, crossed_at=at)
-            told.append(Crossing("quota.exceeded" if name == OVER else "quota.near_cap", level, mark.armed, used_tpp))
+            told.append(Crossing("exceeded" if name == OVER else "near", level, mark.armed, used_tpp))
         elif mark.crossed_at is not None and used_tpp <= limits.left_at(name):
             now[name] = Mark(armed=mark.armed + 1)
             fallen.append((level, mark.armed))
     if fallen:
         level, armed = max(fallen)
-        told.append(Crossing("quota.recovered", level, armed, used_tpp))
+        told.append(Crossing("recovered", level, armed, used_tpp))
     return now, told
+
+
+LOUD = (FAR, -FAR)
+"""The quiet range of an account whose cap comes with each event: every change of it is looked at."""
 
 
 def quiet_range(marks: Marks, limits: Limits) -> tuple[int, int]:

@@ -6,8 +6,10 @@ Nothing here looks for Ascend parts, and no line's text but vendor, model, eccn 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
 
-from ledger.chips import Catalogue, Part, classify, is_booked
+from ledger.chips import Catalogue, classify, is_booked
 from ledger.folding import shorten
 from ledger.rules.assessment import AssessedLine, Notice
 from schemas.rejected_record import FieldError, RejectedRecord
@@ -28,6 +30,7 @@ class PartsList:
         mismatches: (line, stated, catalogue's) of a stated TPP that differs.
         booked_tpp: the sum that is charged.
         largest_tpp: the largest product of any line.
+        prc_made, weights: whether any line holds such.
     """
 
     lines: list[AssessedLine]
@@ -35,6 +38,8 @@ class PartsList:
     mismatches: list[tuple[int, int, int]]
     booked_tpp: int = 0
     largest_tpp: int = 0
+    prc_made: bool = False
+    weights: bool = False
 
 
 def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> PartsList:
@@ -45,28 +50,68 @@ def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> PartsList:
     """
     listed = PartsList([], [], [])
     for number, line in enumerate(lines):
-        model, stated, quantity, eccn = line.get("model"), line.get("tpp_each"), line.get("quantity"), line.get("eccn")
+        quantity, stated = line.get("quantity"), line.get("tpp_each")
         assert quantity is not None  # the reader refuses such a line
-        if eccn is not None and is_weights(eccn):
-            assessed = AssessedLine(_shown(line), None, None, WEIGHTS, "stated", booked=False)
-        elif model is None:
-            assessed = _without_model(line, stated or 0, quantity, catalogue)
-        else:
-            part = catalogue.find(line.get("vendor"), model)
-            if part is None or part.tpp is None:
-                assessed, reason = _unknown(line, part)
-                listed.held.append((number, reason))
-            elif stated is None or stated == part.tpp:
-                assessed = AssessedLine(part.name, part.tpp, part.tpp * quantity, part.eccn, part.evidence, part.booked)
-            else:
-                listed.mismatches.append((number, stated, part.tpp))
-                assessed = _by_the_larger(part, part.tpp, stated, quantity)
-        listed.lines.append(assessed)
-        if assessed.tpp is not None:
-            listed.largest_tpp = max(listed.largest_tpp, assessed.tpp)
-            if assessed.booked:
-                listed.booked_tpp += assessed.tpp
+        name, each, eccn, evidence, booked, prc_made, known, reason = _item(
+            line.get("vendor"), line.get("model"), stated, line.get("eccn"), catalogue
+        )
+        if name is None:
+            name = _shown(line)
+        if reason is not None:
+            listed.held.append((number, reason or f"{name} is not in the catalogue"))
+        if known is not None:
+            assert stated is not None
+            listed.mismatches.append((number, stated, known))
+        tpp = None if each is None else each * quantity
+        listed.lines.append(AssessedLine(name, each, tpp, eccn, evidence, booked, prc_made))
+        listed.prc_made |= prc_made
+        listed.weights |= eccn == WEIGHTS
+        if tpp is not None:
+            listed.largest_tpp = max(listed.largest_tpp, tpp)
+            if booked:
+                listed.booked_tpp += tpp
     return listed
+
+
+class _Item(NamedTuple):
+    """What one item of a line is.
+
+    Attributes:
+        name: None if it is what the line calls it.
+        each: TPP.
+        known: the catalogue's TPP, if the line states another.
+        reason: why it is held; empty if the catalogue has no such part; None if it is not held.
+    """
+
+    name: str | None
+    each: int | None
+    eccn: str | None
+    evidence: str
+    booked: bool = False
+    prc_made: bool = False
+    known: int | None = None
+    reason: str | None = None
+
+
+@lru_cache(maxsize=4096)
+def _item(vendor: str | None, model: str | None, stated: int | None, eccn: str | None, catalogue: Catalogue) -> _Item:
+    """What an item is, by all that decides it. Remembered, for lines repeat."""
+    if eccn is not None and is_weights(eccn):
+        return _Item(None, None, WEIGHTS, "stated")
+    if model is None:
+        return _without_model(vendor, stated or 0, catalogue)
+    part = catalogue.find(vendor, model)
+    if part is None:
+        return _Item(None, None, None, "unknown", reason="")
+    if part.tpp is None:
+        reason = f"no TPP of {part.name} is known"
+        return _Item(part.name, None, None, part.evidence, prc_made=part.prc_origin, reason=reason)
+    known = None if stated in (None, part.tpp) else part.tpp
+    if stated is not None and stated > part.tpp:
+        eccn = part.class_at(stated)
+        booked = is_booked(eccn) and not part.prc_origin
+        return _Item(part.name, stated, eccn, "stated", booked, part.prc_origin, known)
+    return _Item(part.name, part.tpp, part.eccn, part.evidence, part.booked, part.prc_origin, known)
 
 
 def is_weights(eccn: str) -> bool:
@@ -74,14 +119,8 @@ def is_weights(eccn: str) -> bool:
     return eccn.strip().upper().startswith(WEIGHTS)
 
 
-def check_amounts(event: ShipmentEvent, listed: PartsList, prefix: str) -> None:
-    """Refuse amounts that no ledger can hold exactly.
-
-    Raises:
-        RejectedRecord: `number_out_of_range`, for a line's product or for the sum of a shipment.
-    """
-    if listed.largest_tpp <= TPP_MAX and listed.booked_tpp <= TPP_MAX:
-        return
+def refused_amounts(event: ShipmentEvent, listed: PartsList, prefix: str) -> RejectedRecord:
+    """The refusal of amounts that no ledger can hold exactly: a line's product, or the sum of a shipment."""
     errors = [
         FieldError(
             "number_out_of_range",
@@ -94,7 +133,7 @@ def check_amounts(event: ShipmentEvent, listed: PartsList, prefix: str) -> None:
     if not errors:
         advice = f"the lines come to {listed.booked_tpp} TPP; one event may state at most {TPP_MAX}"
         errors.append(FieldError("number_out_of_range", f"{prefix}lines", advice))
-    raise RejectedRecord(errors, event.key)
+    return RejectedRecord(errors, event.key)
 
 
 def unknown_notice(listed: PartsList) -> Notice:
@@ -131,28 +170,10 @@ def mismatch_notice(listed: PartsList) -> Notice:
     )
 
 
-def _by_the_larger(part: Part, known: int, stated: int, quantity: int) -> AssessedLine:
-    """A known part whose stated TPP differs: the larger counts, for the class too."""
-    if stated < known:
-        return AssessedLine(part.name, known, known * quantity, part.eccn, part.evidence, part.booked)
-    eccn = part.class_at(stated)
-    booked = is_booked(eccn) and not part.prc_origin
-    return AssessedLine(part.name, stated, stated * quantity, eccn, "stated", booked)
-
-
-def _without_model(line: Line, stated: int, quantity: int, catalogue: Catalogue) -> AssessedLine:
+def _without_model(vendor: str | None, stated: int, catalogue: Catalogue) -> _Item:
     eccn = classify(Fraction(stated))
-    vendor = line.get("vendor")
     prc_made = vendor is not None and catalogue.maker(vendor) in catalogue.prc_makers
-    return AssessedLine(_shown(line), stated, stated * quantity, eccn, "stated", is_booked(eccn) and not prc_made)
-
-
-def _unknown(line: Line, part: Part | None) -> tuple[AssessedLine, str]:
-    if part is None:
-        shown = _shown(line)
-        return AssessedLine(shown, None, None, None, "unknown", booked=False), f"{shown} is not in the catalogue"
-    reason = f"no TPP of {part.name} is known"
-    return AssessedLine(part.name, None, None, None, part.evidence, booked=False), reason
+    return _Item(None, stated, eccn, "stated", is_booked(eccn) and not prc_made, prc_made)
 
 
 def _shown(line: Line) -> str:

@@ -10,6 +10,7 @@ from ledger.policy import Policy, Standing
 from ledger.rules.assessment import Notice
 from schemas.shipment_event import ShipmentData
 
+TIER_2: Literal[2] = 2
 TIER_3: Literal[3] = 3
 
 
@@ -36,6 +37,21 @@ def tier3_owner(data: ShipmentData, day: date, policy: Policy) -> tuple[str, Sta
     ):
         if seat is not None and (standing := policy.standing(seat, day)).tier == TIER_3:
             return field, standing
+    return None
+
+
+def tier2_owner(data: ShipmentData, day: date, policy: Policy) -> Standing | None:
+    """Where in Tier 2 one of the buyer's owners sits, if the policy makes a shipment to Tier 1 one of Tier 2 then.
+
+    Which country's quota that debits is not said by any text: the destination's, as ever.
+    """
+    rule, consignee = policy.detection.tier2_headquarters, data.get("consignee")
+    if rule is None or consignee is None or not rule.holds(day):
+        return None
+    parent = consignee.get("ultimate_parent")
+    for seat in (consignee.get("headquarters"), parent.get("country") if parent else None):
+        if seat is not None and (standing := policy.standing(seat, day)).tier == TIER_2:
+            return standing
     return None
 
 

@@ -73,7 +73,7 @@ def test_a_buyer_headquartered_in_tier_3_is_tier_3_wherever_the_goods_go(owner, 
 
     assert (assessment.tier, assessment.license_required) == (3, True)
     assert "headquartered in" in assessment.tier_reason
-    assert [(notice.kind, notice.severity) for notice in assessment.notices] == [("hq.tier3", "critical")]
+    assert ("hq.tier3", "critical") in [(notice.kind, notice.severity) for notice in assessment.notices]
     assert [due.account for due in assessment.charges] == [f"country:{destination}"]
 
 
@@ -96,7 +96,7 @@ def test_the_headquarters_rule_begins_on_its_day_and_asks_the_tier_of_that_day(h
 
 
 def test_where_a_consignee_is_located_is_not_its_headquarters():
-    assert noticed(POLICY, consignee={"name": "X", "country": "CN"}) == {}
+    assert "hq.tier3" not in noticed(POLICY, consignee={"name": "X", "country": "CN"})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def told(*uses, limits=LIMITS):
     marks, all_told = {}, []
     for used in uses:
         marks, crossings = settle(marks, limits, used, AT)
-        all_told += [(c.kind.removeprefix("quota."), c.level) for c in crossings]
+        all_told += [(c.kind, c.level) for c in crossings]
     return all_told
 
 
@@ -24,38 +24,38 @@ def test_below_the_first_level_nothing_is_told():
 
 
 def test_reaching_a_level_to_the_unit_tells_it():
-    assert told(750) == [("near_cap", 75)]
+    assert told(750) == [("near", 75)]
 
 
 def test_a_cap_that_does_not_divide_evenly_is_reached_from_the_first_unit_past_the_share():
     odd = Limits(1001, (75,))
 
     assert told(750, limits=odd) == []
-    assert told(751, limits=odd) == [("near_cap", 75)]
+    assert told(751, limits=odd) == [("near", 75)]
 
 
 def test_a_jump_tells_all_levels_lowest_first():
-    assert told(1001) == [("near_cap", 75), ("near_cap", 90), ("near_cap", 100), ("exceeded", 100)]
+    assert told(1001) == [("near", 75), ("near", 90), ("near", 100), ("exceeded", 100)]
 
 
 def test_exactly_the_cap_is_the_last_level_and_not_past_it():
-    assert told(1000)[-1] == ("near_cap", 100)
+    assert told(1000)[-1] == ("near", 100)
 
 
 def test_a_level_is_told_once_however_long_the_use_stays():
-    assert told(750, 760, 899, 751) == [("near_cap", 75)]
+    assert told(750, 760, 899, 751) == [("near", 75)]
 
 
 def test_falling_less_than_a_point_below_arms_nothing():
-    assert told(760, 741, 760) == [("near_cap", 75)]
+    assert told(760, 741, 760) == [("near", 75)]
 
 
 def test_falling_a_point_below_is_told_and_arms_the_level_again():
-    assert told(760, 740, 750) == [("near_cap", 75), ("recovered", 75), ("near_cap", 75)]
+    assert told(760, 740, 750) == [("near", 75), ("recovered", 75), ("near", 75)]
 
 
 def test_a_fall_through_several_levels_names_the_highest():
-    assert told(950, 100) == [("near_cap", 75), ("near_cap", 90), ("recovered", 90)]
+    assert told(950, 100) == [("near", 75), ("near", 90), ("recovered", 90)]
 
 
 def test_a_level_that_was_armed_again_counts_its_crossings_apart():

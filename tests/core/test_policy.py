@@ -158,7 +158,11 @@ def test_the_sha256_covers_countries_chips_and_policy(part):
         ("levels =", "levls =", r"levls is no key of a policy; did you mean levels\?"),
         ("levels = [75, 90, 100]", "levels = [90, 75]", "levels: found .* write each level once, the lowest first"),
         ("levels = [75, 90, 100]", "levels = [75, 101]", "levels.1: found 101"),
-        ('"calendar-year"', '"fortnight"', "period: found 'fortnight'; Input should be 'calendar-year'"),
+        (
+            '"calendar-year"',
+            '"fortnight"',
+            "period: found 'fortnight'; write calendar-year, quarter, or a span",
+        ),
         ('["KH"]', '["Cambodia"]', r"tiers\.1\.countries: .*did you mean KH \(Cambodia\)\?"),
         ("tier = 2", "tier = 4", r"tiers\.0\.tier: found 4"),
         ("791_600_000", "-1", r"caps\.0\.tpp: found -1"),

@@ -1,0 +1,349 @@
+"""What a policy's TOML file may say, and how it is read: one file, or one that states only what differs from another.
+
+Nothing is answered here; `policy.py` does that.
+"""
+
+import difflib
+import json
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from ledger.errors import WrongCall
+from ledger.periods import period_kind
+from schemas.decision import Tier
+from schemas.shipment_event import TPP_MAX
+
+POLICIES = Path(__file__).parent / "data" / "policies"
+"""The policies that come with the product."""
+
+Channel = Literal["license", "lpp", "nveu", "uveu", "aia", "acm", "nac", "aca", "none"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+DEFAULT_CHANNEL: Channel = "license"
+
+Tpp = Annotated[int, Field(ge=0, le=TPP_MAX)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Countries = Annotated[list[str], Field(min_length=1)]
+
+_ADDED = ("tiers", "groups")
+"""Lists that go on after those of the policy that is extended; of entries that fit, the last counts."""
+
+_OWN = ("id", "title")
+"""What each policy says for itself."""
+
+
+class Section(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Sourced(Section):
+    """What rests on a text. `evidence` is said where a fact is weaker than its source: it is shown with it."""
+
+    source: str
+    evidence: Literal["primary", "secondary", "derived", "assumed", "unconfirmed"] | None = None
+
+
+class Dated(Sourced):
+    """What holds from a first to a last day; without one, since ever or for ever."""
+
+    valid_from: date = date.min
+    valid_to: date = date.max
+
+    def holds(self, day: date) -> bool:
+        """Whether it holds on a day."""
+        return self.valid_from <= day <= self.valid_to
+
+
+class RegimeEntry(Dated):
+    """The rule that governs, and how."""
+
+    id: str
+    status: Literal["announced", "in_force", "not_enforced", "repealed"]
+
+
+class TierEntry(Dated):
+    """Countries that are in another tier than the table says."""
+
+    countries: Countries
+    tier: Tier
+    reason: str
+
+
+class GroupsEntry(Dated):
+    """Countries that are, or were, in other Country Groups than the table says."""
+
+    countries: Countries
+    groups: list[str]
+
+
+class CapEntry(Dated):
+    """What a Tier-2 country may use in a period; without countries, each of them."""
+
+    countries: Countries | None = None
+    tpp: Tpp
+
+
+class AscendBasis(Dated):
+    """What the agency's words were."""
+
+    basis: Literal["violation", "risk"]
+
+
+class AscendDetection(Sourced):
+    """Huawei's Ascend parts. `class_310`: tell of Ascend 310 and 310P too."""
+
+    class_310: bool
+    basis: list[AscendBasis]
+
+
+class RedFlags(Dated):
+    """The red flags, each with its switch."""
+
+    rf05: bool
+    rf07: bool
+    rf08: bool
+    rf25: bool
+    rf29: bool
+    rf31: bool
+    rf33: bool
+
+
+class Detection(Section):
+    """What is watched for; a section left out is switched off."""
+
+    tier3: Dated | None = None
+    headquarters: Dated | None = None
+    tier2_headquarters: Dated | None = None
+    ascend: AscendDetection | None = None
+    prc_chip: Dated | None = None
+    end_use: Dated | None = None
+    weights: Dated | None = None
+    red_flags: RedFlags | None = None
+
+
+class LppMeter(Sourced):
+    """Small shipments: a limit an ultimate parent and calendar year, and a notice for a large shipment."""
+
+    cap_tpp: Tpp
+    near_level: Percent
+    notice_tpp: Tpp
+
+
+class NveuCap(Dated):
+    """What a company may have installed in a country by the end of the quarters between two days."""
+
+    tpp: Tpp
+
+
+class NveuMeter(Sourced):
+    """National validated end users."""
+
+    caps: Annotated[list[NveuCap], Field(min_length=1)]
+
+
+class UveuMeter(Sourced):
+    """Universal validated end users: percent of all that the holder owns."""
+
+    country_percent: Percent
+    outside_tier1_percent: Percent
+    outside_us_percent: Percent
+
+
+class Channels(Sourced):
+    """Which channels debit the country, and which have a meter of their own."""
+
+    debit_country: list[Channel]
+    lpp: LppMeter | None = None
+    nveu: NveuMeter | None = None
+    uveu: UveuMeter | None = None
+
+
+class Tier3License(Sourced):
+    """Nothing is said of licences but that Tier 3 needs one."""
+
+    rule: Literal["tier-3"]
+
+
+class TiersLicense(Sourced):
+    """Tiers 2 and 3 need one under some channels, Tier 1 none under others."""
+
+    rule: Literal["tiers-2-and-3"]
+    channels: list[Channel]
+    tier1_free: list[Channel]
+
+
+class ListedParties(Dated):
+    """Parties for whom a country named below needs none, however their names are spelled."""
+
+    names: Annotated[list[str], Field(min_length=1)]
+
+
+class NamedCountry(Dated):
+    """Countries outside the zone that need one all the same."""
+
+    countries: Countries
+    listed: list[ListedParties] = []
+
+
+class ZoneLicense(Sourced):
+    """Destinations in some Country Groups and in none of others need one, and buyers headquartered in Tier 3."""
+
+    rule: Literal["zone"]
+    inside: Annotated[list[str], Field(min_length=1)]
+    outside: list[str]
+    named: list[NamedCountry] = []
+
+
+class PolicyText(Section):
+    """What a policy's TOML file says."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+    title: str
+    period: str
+    levels: Annotated[list[Percent], Field(min_length=1)]
+    regimes: list[RegimeEntry] = []
+    tiers: list[TierEntry] = []
+    groups: list[GroupsEntry] = []
+    caps: list[CapEntry] = []
+    channels: Channels
+    license: Annotated[Tier3License | TiersLicense | ZoneLicense, Field(discriminator="rule")]
+    detection: Detection
+
+    @field_validator("period")
+    @classmethod
+    def _a_kind(cls, period: str) -> str:
+        return period_kind(period)
+
+    @field_validator("levels")
+    @classmethod
+    def _rising(cls, levels: list[int]) -> list[int]:
+        if levels != sorted(set(levels)):
+            raise ValueError("write each level once, the lowest first")
+        return levels
+
+
+def shipped_policies() -> list[str]:
+    """The ids of the policies that come with the product."""
+    return sorted(path.stem for path in POLICIES.glob("*.toml"))
+
+
+def find_policy(id_or_path: str, beside: Path | None = None) -> Path:
+    """The file of a policy: a shipped one by its id, any other by its path.
+
+    Args:
+        id_or_path: such as `annual-50k`, or `./mine.toml`.
+        beside: a folder that a path may be relative to.
+
+    Raises:
+        WrongCall: there is none, with what was probably meant.
+    """
+    if id_or_path in shipped_policies():
+        return POLICIES / f"{id_or_path}.toml"
+    path = (beside or Path()) / id_or_path
+    if path.is_file():
+        return path
+    near = difflib.get_close_matches(id_or_path, shipped_policies(), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(shipped_policies())}, or a file's path"
+    raise WrongCall(f"there is no policy {id_or_path!r}; {hint}")
+
+
+def read_stated(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a policy's file states together with what it extends, ready for JSON.
+
+    A table that both have is taken key by key, `tiers` and `groups` go on after those of the other, all else replaces
+    it; `false` in the place of a table takes it away.
+
+    Raises:
+        WrongCall: naming the file, and what to write.
+    """
+    stated = _read_toml(path)
+    base = stated.pop("extends", None)
+    if base is None:
+        return stated
+    file = shown_name(path)
+    if not isinstance(base, str):
+        raise WrongCall(f"{file}: extends: found {base!r}; write a policy's id or path")
+    if path in extended_by:
+        raise WrongCall(f"{file}: extends: {base!r} extends this file in turn; leave one of the two out")
+    try:
+        found = find_policy(base, path.parent)
+    except WrongCall as failure:
+        raise WrongCall(f"{file}: extends: {failure}") from None
+    inherited = read_stated(found, (*extended_by, path))
+    return _on_top({name: value for name, value in inherited.items() if name not in _OWN}, stated, added=_ADDED)
+
+
+def shown_name(path: Path) -> str:
+    """A policy's file as errors name it."""
+    return path.name if path.parent == POLICIES else str(path)
+
+
+def read_text(stated: dict[str, Any], file: str) -> PolicyText:
+    """Check what a policy states.
+
+    Raises:
+        WrongCall: naming file, key and what to write.
+    """
+    try:
+        return PolicyText.model_validate_json(json.dumps(stated))
+    except ValidationError as failure:
+        errors = sorted(failure.errors(include_url=False), key=lambda wrong: wrong["type"] != "extra_forbidden")
+        raise WrongCall(f"{file}: {_in_words(errors[0])}") from None
+
+
+def _on_top(base: dict[str, Any], stated: dict[str, Any], added: tuple[str, ...] = ()) -> dict[str, Any]:
+    both = dict(base)
+    for name, value in stated.items():
+        below = base.get(name)
+        if isinstance(below, dict) and value is False:
+            del both[name]
+        elif isinstance(below, dict) and isinstance(value, dict) and _same_rule(below, value):
+            both[name] = _on_top(below, value)
+        elif isinstance(below, list) and isinstance(value, list) and name in added:
+            both[name] = below + value
+        else:
+            both[name] = value
+    return both
+
+
+def _same_rule(below: dict[str, Any], value: dict[str, Any]) -> bool:
+    """Another `rule` has other keys: it replaces the table as a whole."""
+    return bool(value.get("rule", below.get("rule")) == below.get("rule"))
+
+
+def _in_words(wrong: ErrorDetails) -> str:
+    where, given = ".".join(map(str, wrong["loc"])), wrong["input"]
+    if wrong["type"] == "missing":
+        return f"{where} is missing; state it"
+    if wrong["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(wrong["loc"][-1]), _known_keys(), n=1)
+        return f"{where} is no key of a policy" + (f"; did you mean {near[0]}?" if near else "; leave it out")
+    shown = given if len(str(given)) <= 80 else "a table"  # noqa: PLR2004  longer ones help nobody
+    return f"{where}: found {shown!r}; {wrong['msg'].removeprefix('Value error, ')}"
+
+
+def _known_keys() -> list[str]:
+    """Every key that some table of a policy has."""
+    known, waiting = {"extends"}, [Section]
+    while waiting:
+        model = waiting.pop()
+        known |= set(model.model_fields)
+        waiting += model.__subclasses__()
+    return sorted(known)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        stated = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        raise WrongCall(f"{path}: not TOML in UTF-8: {failure}") from None
+    except OSError as failure:
+        raise WrongCall(f"{path} cannot be read: {failure.strerror}") from None
+    ready: dict[str, Any] = json.loads(json.dumps(stated, default=str))
+    return ready

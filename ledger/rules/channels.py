@@ -1,0 +1,153 @@
+"""The channel under which goods move: which accounts it debits, and by which limit each of them is measured.
+
+A channel never flows over into another: past its limit it is booked where it was claimed.
+"""
+
+from datetime import date
+from functools import lru_cache
+
+from ledger.periods import CalendarYears, Quarters
+from ledger.policy import Policy, Standing
+from ledger.policy_document import DEFAULT_CHANNEL, LppMeter
+from ledger.rules.assessment import ChargeDue, Notice
+from ledger.rules.levels import Limits
+from ledger.rules.parties import key_of, owner_of
+from schemas.shipment_event import Consignee, ShipmentData
+
+_years, _quarters = CalendarYears(), Quarters()
+
+_NO_COMPANY = "state the consignee's id, or its name"
+
+
+def channel_of(data: ShipmentData) -> str:
+    """The channel that a shipment claims; an individual licence unless it says another."""
+    authorization = data.get("authorization")
+    return (authorization.get("kind") if authorization else None) or DEFAULT_CHANNEL
+
+
+def charges_due(
+    data: ShipmentData, channel: str, tpp: int, *, destination: Standing, day: date, policy: Policy
+) -> tuple[list[ChargeDue], str | None]:
+    """What a shipment charges to which accounts.
+
+    Returns:
+        The charges, and why nothing can be charged until more is told; None if all is known.
+    """
+    if destination.period is None:
+        return [], None
+    charges = []
+    if channel in policy.debit_country:
+        charges.append(
+            ChargeDue("country", destination.account, destination.country, destination.period, "posted", tpp)
+        )
+    if channel == DEFAULT_CHANNEL:
+        return charges, None
+    meters, due, missing = policy.channels, None, None
+    if channel == "lpp" and meters.lpp:
+        due, missing = _lpp(data, destination, day, tpp)
+    elif channel == "nveu" and meters.nveu:
+        due, missing = _nveu(data, destination, day, tpp, policy)
+    elif channel == "uveu" and meters.uveu:
+        due, missing = _uveu(data, destination, tpp, policy)
+    return ([], missing) if missing else (charges + (due or []), None)
+
+
+def limits_of(policy: Policy, charge: ChargeDue) -> Limits:
+    """What the levels of a charge's account are measured by: the policy's cap, or a share that came with the event."""
+    cap_tpp = charge.cap_tpp if charge.kind == "uveu" else policy.account_cap(charge.account, charge.period)
+    return Limits(cap_tpp, policy.levels_of(charge.kind))
+
+
+def notice_due(channel: str, tpp: int, policy: Policy) -> tuple[Notice, str] | None:
+    """The alert that a shipment under `lpp` is large enough to be notified before it goes, with its source."""
+    meter = policy.channels.lpp
+    if channel != "lpp" or meter is None or tpp < meter.notice_tpp:
+        return None
+    source = policy.cite(meter)
+    message = (
+        f"{tpp:,} TPP in one shipment under LPP: the agency is to be notified first, from {meter.notice_tpp:,} on."
+    )
+    return Notice("lpp.notice", "info", message, {"tpp": tpp, "notice_tpp": meter.notice_tpp, "source": source}), source
+
+
+def just_below(tpp: int, meter: LppMeter) -> tuple[str, int] | None:
+    """Which of the limits a shipment under `lpp` stays just below, from 95 % of it on: (name, TPP)."""
+    for name, limit in (("notice", meter.notice_tpp), ("limit", meter.cap_tpp)):
+        if 95 * limit <= 100 * tpp < 100 * limit:
+            return name, limit
+    return None
+
+
+@lru_cache(maxsize=64)
+def channel_rule(channel: str, policy: Policy) -> tuple[str, str] | None:
+    """(rule, source) of what a channel other than an individual licence debits; None for that one."""
+    if channel == DEFAULT_CHANNEL:
+        return None
+    meters = policy.channels
+    if channel == "lpp" and meters.lpp:
+        limit = f"LPP may bring an ultimate parent {meters.lpp.cap_tpp:,} TPP in a calendar year"
+        return limit, policy.cite(meters.lpp)
+    if channel == "nveu" and meters.nveu:
+        return "a national validated end user has a limit a country and quarter", policy.cite(meters.nveu)
+    if channel == "uveu" and meters.uveu:
+        return "a universal validated end user has limits in shares of what it owns", policy.cite(meters.uveu)
+    debits = "debits" if channel in policy.debit_country else "does not debit"
+    return f"the channel {channel} {debits} the country", policy.cite(meters)
+
+
+def _lpp(data: ShipmentData, destination: Standing, day: date, tpp: int) -> tuple[list[ChargeDue], str | None]:
+    """An ultimate parent in a calendar year."""
+    owner = key_of(owner_of(data.get("consignee")))
+    if owner is None:
+        return [], f"LPP counts by ultimate parent; {_NO_COMPANY}"
+    period = _years.of(day) or ""
+    return [ChargeDue("lpp", f"lpp:{owner}", destination.country, period, "posted", tpp)], None
+
+
+def _nveu(
+    data: ShipmentData, destination: Standing, day: date, tpp: int, policy: Policy
+) -> tuple[list[ChargeDue], str | None]:
+    """A company in a country, in the quarter of the shipment and, for it is cumulative, in every later one."""
+    company = key_of(data.get("consignee"))
+    if company is None:
+        return [], f"NVEU counts by company; {_NO_COMPANY}"
+    account = f"nveu:{company}:{destination.country}"
+    own, *later = policy.nveu_quarters(_quarters.of(day) or "")
+    charges = [ChargeDue("nveu", account, destination.country, own, "posted", tpp)]
+    charges += [ChargeDue("nveu", account, destination.country, to, "posted", tpp, carried=True) for to in later]
+    return charges, None
+
+
+def _uveu(data: ShipmentData, destination: Standing, tpp: int, policy: Policy) -> tuple[list[ChargeDue], str | None]:
+    """A holder's shares of all it owns: in one country and in all outside Tier 1, and outside the United States."""
+    meter, consignee = policy.channels.uveu, data.get("consignee")
+    assert meter is not None
+    holder = key_of(owner_of(consignee))
+    if holder is None:
+        return [], f"UVEU counts by holder; {_NO_COMPANY}"
+    shares = []
+    if destination.tier != 1:
+        shares += [(destination.country, meter.country_percent), ("outside-tier1", meter.outside_tier1_percent)]
+    if not destination.united_states and _seat_is_american(consignee, policy):
+        shares.append(("outside-us", meter.outside_us_percent))
+    if not shares:
+        return [], None
+    authorization = data.get("authorization")
+    holdings = authorization.get("holdings_tpp") if authorization else None
+    if holdings is None:
+        return [], "UVEU limits are shares of what the holder owns; state authorization.holdings_tpp"
+    charges = []
+    for where, percent in shares:
+        account, cap_tpp = f"uveu:{holder}:{where}", percent * holdings // 100
+        charges.append(ChargeDue("uveu", account, destination.country, "total", "posted", tpp, cap_tpp))
+    return charges, None
+
+
+def _seat_is_american(consignee: Consignee | None, policy: Policy) -> bool:
+    """Whether the holder is headquartered in the United States."""
+    owner = owner_of(consignee)
+    if owner is None or consignee is None:
+        return False
+    seat = owner.get("country") if owner is not consignee else None
+    seat = seat or consignee.get("headquarters")
+    return seat is not None and policy.countries[seat].united_states
