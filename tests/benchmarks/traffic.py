@@ -20,7 +20,7 @@ _FIRST_DAY = date(2026, 1, 1)
 _DAYS = 90
 _SOURCES = ("/logistics/acme", "/logistics/boreal", "/erp/cordoba", "/erp/dunmore/eu-west", "/forwarder/eiger")
 _COUNTRIES = (
-    *("IN", "AE", "SA", "SG", "MY", "BR", "MX", "CH", "PL", "IL", "ID", "TH", "TR", "ZA", "QA", "AT", "PT", "CZ", "CL"),
+    *("IN", "SG", "MY", "BR", "MX", "CH", "PL", "ID", "TH", "TR", "ZA", "AT", "PT", "CZ", "CL", "HU", "GR", "PH", "KE"),
     *("JP", "DE", "GB", "KR", "FR", "TW", "CA", "NL", "AU", "NO", "SE"),
 )
 _PARTS = {
