@@ -101,6 +101,7 @@ class Policy:
             self.cite(CLASS_SOURCE),
         )
         self._nveu_last = Quarters().of(max((cap.valid_to for cap in self._nveu_caps), default=date.max))
+        self.nveu_quarters = lru_cache(maxsize=64)(self._nveu_quarters)
         self.standing = lru_cache(maxsize=16384)(self._standing)
         self.account_cap = lru_cache(maxsize=4096)(self._account_cap)
 
@@ -168,7 +169,7 @@ class Policy:
             return self.levels
         return (self.channels.lpp.near_level,) if kind == "lpp" and self.channels.lpp else ()
 
-    def nveu_quarters(self, quarter: str) -> Sequence[str]:
+    def _nveu_quarters(self, quarter: str) -> Sequence[str]:
         """The quarters in which an installation of one quarter counts: that one and those after it in the table."""
         return quarters_from(quarter, self._nveu_last or quarter)
 

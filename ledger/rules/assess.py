@@ -52,7 +52,7 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
     )
 
     license_needed, reason = license_required(
-        data, listed.lines, destination=destination, tier=tier, owner=owner, channel=channel, day=day, policy=policy
+        data, listed, destination=destination, tier=tier, owner=owner, channel=channel, day=day, policy=policy
     )
     if reason:
         told.rules.append(reason)

@@ -1,14 +1,13 @@
 """Whether a licence is required, as far as a policy says. Whether one was given is not asked here."""
 
-from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 
 from ledger.chips import is_booked
 from ledger.policy import Policy, Standing
 from ledger.policy_document import NamedCountry, Tier3License, TiersLicense, ZoneLicense
-from ledger.rules.assessment import AssessedLine
 from ledger.rules.parties import normalised
+from ledger.rules.parts import PartsList
 from schemas.decision import Tier
 from schemas.shipment_event import ShipmentData
 
@@ -20,7 +19,7 @@ _SILENT: Answer = (None, None)
 
 def license_required(
     data: ShipmentData,
-    lines: Sequence[AssessedLine],
+    listed: PartsList,
     *,
     destination: Standing,
     tier: Tier,
@@ -33,7 +32,7 @@ def license_required(
 
     Args:
         data: what was stated.
-        lines: as they were read.
+        listed: the lines as they were read.
         destination: where the goods go.
         tier: that of the shipment, headquarters considered.
         owner: where a Tier-3 headquarters of the buyer is, if it has one.
@@ -43,8 +42,8 @@ def license_required(
     """
     rule = policy.license
     if isinstance(rule, ZoneLicense):
-        return _by_zone(rule, data, lines, destination=destination, owner=owner, day=day, policy=policy)
-    return _by_tier(policy, tier, channel, booked=any(line.booked for line in lines))
+        return _by_zone(rule, data, listed, destination=destination, owner=owner, day=day, policy=policy)
+    return _by_tier(policy, tier, channel, booked=listed.booked_tpp > 0)
 
 
 @lru_cache(maxsize=1024)
@@ -66,7 +65,7 @@ def _by_tier(policy: Policy, tier: Tier, channel: str, *, booked: bool) -> Answe
 def _by_zone(
     rule: ZoneLicense,
     data: ShipmentData,
-    lines: Sequence[AssessedLine],
+    listed: PartsList,
     *,
     destination: Standing,
     owner: Standing | None,
@@ -74,7 +73,7 @@ def _by_zone(
     policy: Policy,
 ) -> Answer:
     """Asked for items of level .a and .b, and those that may be."""
-    if not any(_is_controlled(line.eccn) for line in lines):
+    if not listed.booked_tpp and not any(_is_controlled(line.eccn) for line in listed.lines):
         return _SILENT
     if owner is not None:
         headquarters = policy.detection.headquarters

@@ -58,13 +58,9 @@ def red_flag_notices(stated: Stated) -> tuple[list[Notice], str] | None:
 
 def may_show(data: ShipmentData, lines: Sequence[Line], channel: str) -> bool:
     """Whether anything is stated that a red flag looks at: most shipments of few words state none."""
-    return (
-        "consignee" in data
-        or "bill_to" in data
-        or "end_use" in data
-        or channel == "lpp"
-        or any("declared_as" in line for line in lines)
-    )
+    if "consignee" in data or "bill_to" in data or "end_use" in data or channel == "lpp":
+        return True
+    return any("declared_as" in line for line in lines) if len(lines) > 1 else "declared_as" in lines[0]
 
 
 def prc_chip_notice(

@@ -267,6 +267,24 @@ async def test_an_assessment_takes_a_cloudevent_and_a_shipped_policy_by_name(des
         assert "annual-50k" in told["detail"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "charged", "needed"),
+    [
+        ("annual-50k", ("country:IN", "2026", 791_600_000), None),
+        ("allies-tier1", ("country:IN", "2026", None), None),
+        ("allies-tier1-long", ("country:IN", "2026", None), None),
+        ("december-2024", ("country:IN", "2026", None), False),
+        ("diffusion-2025", ("lpp:lei:1", "2026", 26_900_000), None),
+    ],
+)
+async def test_an_assessment_is_made_under_any_shipped_policy(desk, policy, charged, needed):
+    event = said() | {"authorization": {"kind": "lpp"}, "consignee": {"id": "lei:1", "headquarters": "IN"}}
+    answer = (await desk.http.post("/v1/assessments", params={"policy": policy}, json=event)).json()
+
+    assert (answer["policy_id"], answer["license_required"]) == (policy, needed)
+    assert [(c["account"], c["period"], c["cap_tpp"]) for c in answer["charges"]] == [charged]
+
+
 async def test_an_invalid_event_is_422_with_every_error_at_once(desk):
     bad = said(quantity=0, shipped_at="yesterday", destination=7)
     told = problem(await desk.http.post("/v1/assessments", json=bad), 422, "invalid-event")
