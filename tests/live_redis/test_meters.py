@@ -47,7 +47,9 @@ class Desk:
         for told in shipments:
             value = raw_shipment(id=f"evt-{self.count}", **told)
             event = read_event(value, default_source="/tests")
-            items.append(Judged(self.count, 1_770_000_000_000, value, (), event=event, assessment=assess(event, POLICY)))
+            items.append(
+                Judged(self.count, 1_770_000_000_000, value, (), event=event, assessment=assess(event, POLICY))
+            )
             self.count += 1
         await self.book.post(PARTITION, items[0].offset - 1, items, policy=POLICY, park=None)
 
