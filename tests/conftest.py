@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from cryptography.fernet import Fernet
 from redis.asyncio import Redis
@@ -28,6 +29,11 @@ from streams.embedded.children import Register, end_all
 from streams.embedded.valkey import free_port
 from streams.settings import PREFIX, Settings
 from tests import parts
+
+hypothesis.settings.register_profile(
+    "shared_machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared_machine")  # how long an example takes is not what any test is about
 
 REQUIRE_REAL = os.environ.get("QUOTA_TESTS_REQUIRE_REAL") == "1"
 RUN_DIR = pytest.StashKey[Path]()
