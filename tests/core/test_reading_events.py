@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import cloudevents
@@ -266,7 +266,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*STRUCTURED, *DATA, "consignee", "x"]), json_values, max_size=8))
 def test_a_mutated_event_is_an_event_or_rejected_and_nothing_else(changes):
     for said in ({**BARE, **changes}, {**STRUCTURED, **changes}):
@@ -280,7 +279,6 @@ def test_a_mutated_event_is_an_event_or_rejected_and_nothing_else(changes):
         assert told is None or told.reason in REJECT_REASONS
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*STRUCTURED, *DATA, "consignee", "x"]), json_values, max_size=4))
 def test_what_passes_at_a_glance_is_what_a_close_look_finds(changes):
     recorded_at = datetime(2026, 3, 2, tzinfo=UTC)
