@@ -67,7 +67,6 @@ def run_worker(settings: Settings) -> None:
     """
     configure_logs("worker")
     gc.set_threshold(50_000, 20, 100)  # a run keeps a thousand fresh containers alive: fewer young collections
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
     asyncio.run(_open_ledger(settings))
     app = make_app(settings)
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True)

@@ -145,13 +145,11 @@ class Book:
         """
         parked = self._parked.setdefault(partition, set())
         alert_count = 0
-        while items := [item for item in items if item.offset > prev] if items[0].offset <= prev else items:
+        while items := [item for item in items if item.offset > prev]:
             part = _until_contradiction(items)
             posting = _Posting(self, partition, prev, part, policy=policy, park=park, parked=parked)
             prev = await posting.settle()
             alert_count += posting.alert_count
-            if prev >= items[-1].offset:
-                break
         del self._parked[partition]
         return alert_count
 
@@ -291,7 +289,7 @@ class _Posting:
         for item in fresh:
             charges = []
             for charge in item.charges:
-                name = f"{charge.account}|{charge.period}"
+                name = field_of(charge.account, charge.period)
                 row = rows.get(name) or rows.setdefault(name, _Row(name, len(rows)))
                 row.touched |= not charge.carried
                 row.posted = posted = row.posted + charge.tpp
