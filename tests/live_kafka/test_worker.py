@@ -11,10 +11,8 @@ from tests.parts import wait_until
 
 
 @pytest.fixture
-def desk(make_settings):
-    desk = LiveDesk(make_settings(partitions=4))
-    yield desk
-    desk.close()
+def desk(open_desk):
+    return open_desk(partitions=4)
 
 
 def test_bare_events_are_debited_and_told_again_change_nothing(desk, processes):
