@@ -13,6 +13,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from schemas.quick_reader import read_quickly
 from schemas.rejected_record import FieldError, RejectedRecord, RejectReason
 from schemas.shipment_event import (
     EVENT_TYPES,
@@ -41,6 +42,9 @@ Headers = Iterable[tuple[str, bytes | None]]
 _wire = TypeAdapter(WireEvent)
 _bare = TypeAdapter(ShipmentData)
 _types: frozenset[str] = frozenset(EVENT_TYPES)
+_BACKSLASH, _DELETE, _C1_LEAD = ord("\\"), 0x7F, 0xC2
+"""Without one of these bytes no control character stands in JSON."""
+
 _may_hide_control_characters = re.compile(rb"\\u00|\\[bf]|\x7f|\xc2[\x80-\x9f]")
 _control_character = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -70,10 +74,7 @@ def read_event(
         raise _rejected("tombstone", "", "the record has no value; an event is a JSON object, a cancel is an event too")
     if len(value) > SIZE_MAX:
         raise _rejected("too_large", "", f"{len(value)} bytes; write at most {SIZE_MAX}, split the shipment's lines")
-    named = dict(headers) if headers else {}
-    if named and (size := len(value) + _size_of_mode(named)) > SIZE_MAX:
-        raise _rejected("too_large", "", f"{size} bytes with its ce_ headers; write at most {SIZE_MAX}")
-    envelope, data = _envelope_and_data(value, named, default_source)
+    envelope, data = _envelope_and_data(value, dict(headers) if headers else {}, default_source)
     event = _whole_shipment(envelope, data, recorded_at)
     if event is None:
         try:
@@ -82,27 +83,39 @@ def read_event(
             if b'"payload"' in value:
                 _refuse_connect_envelope(json.loads(value))
             raise
-    if (b"\\" in value or b"\x7f" in value or b"\xc2" in value) and _may_hide_control_characters.search(value):
-        errors = list(_control_characters(event))
-        if errors:
-            raise RejectedRecord(errors, event.key)
+    if _BACKSLASH in value or _DELETE in value or _C1_LEAD in value:
+        _refuse_control_characters(value, event)
     return event
 
 
 def _envelope_and_data(value: bytes, named: dict[str, bytes | None], default_source: str) -> tuple[Any, Any]:
     """The event's attributes and its data: apart in binary mode, the one in the other else."""
+    wire: Any = read_quickly(value)
+    if named:
+        return _by_headers(value, wire, named, default_source)
+    if wire is None:
+        wire = _read_thoroughly(value, default_source, {})
+    if "specversion" in wire:
+        return wire, wire.get("data")
+    wire["source"] = default_source
+    return wire, wire
+
+
+def _by_headers(value: bytes, wire: Any, named: dict[str, bytes | None], default_source: str) -> tuple[Any, Any]:
+    """The same of a record with headers: they make it binary mode, or name a bare event's source."""
+    size = len(value) + sum(len(name) + len(text or b"") for name, text in named.items() if name.startswith("ce_"))
+    if size > SIZE_MAX:
+        raise _rejected("too_large", "", f"{size} bytes with its ce_ headers; write at most {SIZE_MAX}")
     binary = "ce_id" in named or "ce_specversion" in named
     envelope = _binary_envelope(named) if binary else {}
-    try:
-        wire: Any = _wire.validate_json(value)
-    except ValidationError as failure:
+    if wire is None:
         source = envelope.get("source") if binary else _text(named, "source") or default_source
-        wire = _read_again(value, failure, source, envelope=envelope)
+        wire = _read_thoroughly(value, source, envelope)
     if binary:
         return envelope, wire
     if "specversion" in wire:
         return wire, wire.get("data")
-    wire["source"] = (_text(named, "source") if named else None) or default_source
+    wire["source"] = _text(named, "source") or default_source
     return wire, wire
 
 
@@ -245,10 +258,6 @@ def _text(named: dict[str, bytes | None], name: str) -> str | None:
     return text
 
 
-def _size_of_mode(named: dict[str, bytes | None]) -> int:
-    return sum(len(name) + len(value or b"") for name, value in named.items() if name.startswith("ce_"))
-
-
 def _key(envelope: Any) -> str | None:
     source, event_id = envelope.get("source"), envelope.get("id")
     if not all(isinstance(name, str) and 1 <= len(name) <= NAME_MAX for name in (source, event_id)):
@@ -269,11 +278,15 @@ def _refuse_connect_envelope(raw: Any) -> None:
         raise _rejected("connect_envelope", "", advice) from None
 
 
-def _read_again(value: bytes, failure: ValidationError, source: str | None, *, envelope: dict[str, Any]) -> Any:
-    """Read once more without hurry: name every error, or find that only unknown fields were in the way.
+def _read_thoroughly(value: bytes, source: str | None, envelope: dict[str, Any]) -> Any:
+    """Read what the quick reader would not: name every error, or find that only unknown fields were in the way.
 
     `envelope` holds the attributes in binary mode and is empty else; `source` names the event if it is bare or binary.
     """
+    try:
+        return _wire.validate_json(value)
+    except ValidationError as refused:
+        failure = refused
     first = failure.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
         raise _unreadable(value, first) from None
@@ -347,6 +360,11 @@ def _short(given: Any) -> str:
     """What was found, as JSON writes it."""
     text = json.dumps(given, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004  a line's worth
+
+
+def _refuse_control_characters(value: bytes, event: ShipmentEvent) -> None:
+    if _may_hide_control_characters.search(value) and (errors := list(_control_characters(event))):
+        raise RejectedRecord(errors, event.key)
 
 
 def _control_characters(event: ShipmentEvent) -> Iterable[FieldError]:
