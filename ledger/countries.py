@@ -101,6 +101,11 @@ class CountryTable(dict[str, Country]):
         return f"{shorten(found)!r} is no country code; write two capitals of ISO 3166-1 alpha-2: {meant}"
 
     @cached_property
+    def codes_or_none(self) -> frozenset[str | None]:
+        """What a field that may hold a country's code may hold."""
+        return frozenset((*self, None))
+
+    @cached_property
     def _codes_by_name(self) -> dict[str, str]:
         names = {}
         for code, country in self.items():

@@ -193,6 +193,11 @@ class ShipmentEvent:
             raise LookupError(f"{self.key} tells neither shipped_at nor time")
         return moment.astimezone(UTC)
 
+    @property
+    def data_prefix(self) -> str:
+        """Where the data lies in the record: a bare event's data is the record, and holds its id."""
+        return "" if "id" in self.data else "data."
+
     def known_data(self) -> dict[str, Any]:
         """The data's own fields: a bare event's dict holds its envelope too."""
         return {name: value for name, value in self.data.items() if name in _DATA_FIELDS}

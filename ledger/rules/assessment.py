@@ -1,20 +1,79 @@
 """What an event deserves under a policy. Nothing has been written yet, and no balance is known."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple
 
-from ledger.policy_document import DEFAULT_CHANNEL
+from ledger.policy import Policy, Standing
 from schemas.decision import ChargeKind, ChargeState, Tier
 from schemas.quota_alert import AlertKind, Severity
+from schemas.shipment_event import Line, ShipmentData
+
+SHOWN_MAX = 20
+"""Lines that one alert lists."""
 
 
 @dataclass(slots=True)
-class AssessedLine:
-    """One line as the ledger reads it. `tpp` is None while the part is unknown or carries none.
+class Case:
+    """One event as the rules look at it.
 
-    `booked` tells whether items of this class are charged to a quota, where the channel charges one.
+    Attributes:
+        data: what was stated.
+        lines: its lines.
+        day: of the shipment.
+        destination: what the policy says of it on that day.
+        channel: the one that is claimed.
+        policy: the one that is asked.
     """
+
+    data: ShipmentData
+    lines: Sequence[Line]
+    day: date
+    destination: Standing
+    channel: str
+    policy: Policy
+
+
+class AscendSign(NamedTuple):
+    """One sign of an Ascend part in a line.
+
+    Attributes:
+        by: `catalogue`, `name` or `maker`.
+        number: `310` if the name says so, `other` if it says another, None if it says none.
+    """
+
+    field: str
+    found: str
+    by: str
+    number: str | None
+
+
+class Item(NamedTuple):
+    """What one item of a line is.
+
+    Attributes:
+        part: as it is shown.
+        tpp_each: TPP of one; None while the part is unknown or carries none.
+        booked: whether items of this class are charged to a quota, where the channel charges one.
+        known_tpp: the catalogue's TPP, if the line states another.
+        held: why nobody can count it yet; None if it is not held.
+        ascend: every sign of an Ascend part, the strongest first.
+    """
+
+    part: str
+    tpp_each: int | None
+    eccn: str | None
+    evidence: str
+    booked: bool = False
+    prc_made: bool = False
+    known_tpp: int | None = None
+    held: str | None = None
+    ascend: tuple[AscendSign, ...] = ()
+
+
+class AssessedLine(NamedTuple):
+    """One line as the ledger reads it: its item, and the TPP of all of them."""
 
     part: str
     tpp_each: int | None
@@ -22,12 +81,7 @@ class AssessedLine:
     eccn: str | None
     evidence: str
     booked: bool
-    prc_made: bool = False
-
-    @property
-    def meets_3a090(self) -> bool:
-        """Whether the formula puts it at level .a or .b."""
-        return self.eccn is not None and self.eccn.endswith((".a", ".b"))
+    prc_made: bool
 
 
 @dataclass(slots=True)
@@ -52,7 +106,11 @@ class ChargeDue:
 
 @dataclass(slots=True)
 class Notice:
-    """An alert to be: what the event alone gives rise to, whatever the balances are."""
+    """An alert to be: what the event alone gives rise to, whatever the balances are.
+
+    Attributes:
+        evidence: what matched; its `source` is the rule's.
+    """
 
     kind: AlertKind
     severity: Severity
@@ -60,40 +118,46 @@ class Notice:
     evidence: dict[str, Any]
 
 
-class Told:
-    """What an event gives rise to, as the rules speak one after the other."""
-
-    __slots__ = ("notices", "rules")
-
-    def __init__(self, rules: Iterable[tuple[str, str]]) -> None:
-        self.notices: list[Notice] = []
-        self.rules = list(rules)
-
-    def of(self, rule: str, found: tuple[Notice, str] | None) -> None:
-        """Keep what a rule found: a notice and the rule's source."""
-        if found is not None:
-            notice, source = found
-            self.notices.append(notice)
-            self.rules.append((rule, source))
-
-
 @dataclass(slots=True)
 class Assessment:
-    """The whole judgement of one event under one policy.
+    """The judgement of one event under one policy: all that is done because of it. Why, `reasons.py` tells.
 
     Attributes:
+        owner: the field that names a headquarters by which the tier is worse, or one in Tier 3; and that country.
+        items: what each line's item is.
+        charges: what is debited; empty if nothing is.
+        held: (line, reason) of what waits for a person.
         noted: the event never debits (`compute.used`).
-        channel: the one it claims.
-        rules: (rule, source) of everything that spoke.
     """
 
+    case: Case
     tier: Tier
-    tier_reason: str
-    license_required: bool | None
-    lines: list[AssessedLine]
+    owner: tuple[str, Standing] | None
+    items: list[Item]
     charges: list[ChargeDue]
-    held: list[tuple[int, str]] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-    rules: list[tuple[str, str]] = field(default_factory=list)
-    noted: bool = False
-    channel: str = DEFAULT_CHANNEL
+    held: list[tuple[int, str]]
+    notices: list[Notice]
+    noted: bool
+
+    @property
+    def lines(self) -> list[AssessedLine]:
+        """Each line with the TPP that it comes to."""
+        return [
+            AssessedLine(
+                item.part,
+                item.tpp_each,
+                None if item.tpp_each is None else item.tpp_each * (line.get("quantity") or 0),
+                item.eccn,
+                item.evidence,
+                item.booked,
+                item.prc_made,
+            )
+            for line, item in zip(self.case.lines, self.items, strict=True)
+        ]
+
+    @property
+    def tier_reason(self) -> str:
+        """Why this tier, half a sentence."""
+        if self.owner is not None and self.tier != self.case.destination.tier:
+            return f"the buyer is headquartered in {self.owner[1].name}"
+        return self.case.destination.reason

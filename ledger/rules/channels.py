@@ -3,13 +3,12 @@
 A channel never flows over into another: past its limit it is booked where it was claimed.
 """
 
-from datetime import date
 from functools import lru_cache
 
 from ledger.periods import CalendarYears, Quarters
-from ledger.policy import Policy, Standing
+from ledger.policy import Policy
 from ledger.policy_document import DEFAULT_CHANNEL, LppMeter
-from ledger.rules.assessment import ChargeDue, Notice
+from ledger.rules.assessment import Case, ChargeDue, Notice
 from ledger.rules.levels import Limits
 from ledger.rules.parties import key_of, owner_of
 from schemas.shipment_event import Consignee, ShipmentData
@@ -25,14 +24,17 @@ def channel_of(data: ShipmentData) -> str:
     return (authorization.get("kind") if authorization else None) or DEFAULT_CHANNEL
 
 
-def charges_due(
-    data: ShipmentData, channel: str, tpp: int, *, destination: Standing, day: date, policy: Policy
-) -> tuple[list[ChargeDue], str | None]:
+def charges_due(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
     """What a shipment charges to which accounts.
+
+    Args:
+        case: the shipment.
+        tpp: what it comes to.
 
     Returns:
         The charges, and why nothing can be charged until more is told; None if all is known.
     """
+    destination, channel, policy = case.destination, case.channel, case.policy
     if destination.period is None:
         return [], None
     charges = []
@@ -44,11 +46,11 @@ def charges_due(
         return charges, None
     meters, due, missing = policy.channels, None, None
     if channel == "lpp" and meters.lpp:
-        due, missing = _lpp(data, destination, day, tpp)
+        due, missing = _lpp(case, tpp)
     elif channel == "nveu" and meters.nveu:
-        due, missing = _nveu(data, destination, day, tpp, policy)
+        due, missing = _nveu(case, tpp)
     elif channel == "uveu" and meters.uveu:
-        due, missing = _uveu(data, destination, tpp, policy)
+        due, missing = _uveu(case, tpp)
     return ([], missing) if missing else (charges + (due or []), None)
 
 
@@ -58,16 +60,14 @@ def limits_of(policy: Policy, charge: ChargeDue) -> Limits:
     return Limits(cap_tpp, policy.levels_of(charge.kind))
 
 
-def notice_due(channel: str, tpp: int, policy: Policy) -> tuple[Notice, str] | None:
-    """The alert that a shipment under `lpp` is large enough to be notified before it goes, with its source."""
-    meter = policy.channels.lpp
-    if channel != "lpp" or meter is None or tpp < meter.notice_tpp:
-        return None
-    source = policy.cite(meter)
-    message = (
-        f"{tpp:,} TPP in one shipment under LPP: the agency is to be notified first, from {meter.notice_tpp:,} on."
-    )
-    return Notice("lpp.notice", "info", message, {"tpp": tpp, "notice_tpp": meter.notice_tpp, "source": source}), source
+def notice_due(case: Case, tpp: int) -> list[Notice]:
+    """The alert that a shipment under `lpp` is large enough to be notified before it goes; none if it is not."""
+    meter = case.policy.channels.lpp if case.channel == "lpp" else None
+    if meter is None or tpp < meter.notice_tpp:
+        return []
+    said = f"{tpp:,} TPP in one shipment under LPP: the agency is to be notified first, from {meter.notice_tpp:,} on."
+    evidence = {"tpp": tpp, "notice_tpp": meter.notice_tpp, "source": case.policy.cite(meter)}
+    return [Notice("lpp.notice", "info", said, evidence)]
 
 
 def just_below(tpp: int, meter: LppMeter) -> tuple[str, int] | None:
@@ -95,32 +95,30 @@ def channel_rule(channel: str, policy: Policy) -> tuple[str, str] | None:
     return f"the channel {channel} {debits} the country", policy.cite(meters)
 
 
-def _lpp(data: ShipmentData, destination: Standing, day: date, tpp: int) -> tuple[list[ChargeDue], str | None]:
+def _lpp(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
     """An ultimate parent in a calendar year."""
-    owner = key_of(owner_of(data.get("consignee")))
+    owner = key_of(owner_of(case.data.get("consignee")))
     if owner is None:
         return [], f"LPP counts by ultimate parent; {_NO_COMPANY}"
-    period = _years.of(day) or ""
-    return [ChargeDue("lpp", f"lpp:{owner}", destination.country, period, "posted", tpp)], None
+    period = _years.of(case.day) or ""
+    return [ChargeDue("lpp", f"lpp:{owner}", case.destination.country, period, "posted", tpp)], None
 
 
-def _nveu(
-    data: ShipmentData, destination: Standing, day: date, tpp: int, policy: Policy
-) -> tuple[list[ChargeDue], str | None]:
+def _nveu(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
     """A company in a country, in the quarter of the shipment and, for it is cumulative, in every later one."""
-    company = key_of(data.get("consignee"))
+    company, country = key_of(case.data.get("consignee")), case.destination.country
     if company is None:
         return [], f"NVEU counts by company; {_NO_COMPANY}"
-    account = f"nveu:{company}:{destination.country}"
-    own, *later = policy.nveu_quarters(_quarters.of(day) or "")
-    charges = [ChargeDue("nveu", account, destination.country, own, "posted", tpp)]
-    charges += [ChargeDue("nveu", account, destination.country, to, "posted", tpp, carried=True) for to in later]
+    account = f"nveu:{company}:{country}"
+    own, *later = case.policy.nveu_quarters(_quarters.of(case.day) or "")
+    charges = [ChargeDue("nveu", account, country, own, "posted", tpp)]
+    charges += [ChargeDue("nveu", account, country, to, "posted", tpp, carried=True) for to in later]
     return charges, None
 
 
-def _uveu(data: ShipmentData, destination: Standing, tpp: int, policy: Policy) -> tuple[list[ChargeDue], str | None]:
+def _uveu(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
     """A holder's shares of all it owns: in one country and in all outside Tier 1, and outside the United States."""
-    meter, consignee = policy.channels.uveu, data.get("consignee")
+    meter, consignee, destination = case.policy.channels.uveu, case.data.get("consignee"), case.destination
     assert meter is not None
     holder = key_of(owner_of(consignee))
     if holder is None:
@@ -128,11 +126,11 @@ def _uveu(data: ShipmentData, destination: Standing, tpp: int, policy: Policy) -
     shares = []
     if destination.tier != 1:
         shares += [(destination.country, meter.country_percent), ("outside-tier1", meter.outside_tier1_percent)]
-    if not destination.united_states and _seat_is_american(consignee, policy):
+    if not destination.united_states and _seat_is_american(consignee, case.policy):
         shares.append(("outside-us", meter.outside_us_percent))
     if not shares:
         return [], None
-    authorization = data.get("authorization")
+    authorization = case.data.get("authorization")
     holdings = authorization.get("holdings_tpp") if authorization else None
     if holdings is None:
         return [], "UVEU limits are shares of what the holder owns; state authorization.holdings_tpp"

@@ -9,6 +9,8 @@ from datetime import date, datetime
 from ledger.policy import Policy
 from ledger.rules.assessment import AssessedLine, Assessment, ChargeDue
 from ledger.rules.channels import limits_of
+from ledger.rules.license import license_required
+from ledger.rules.reasons import rules_that_spoke
 from ledger.rules.tier import TIER_3
 from schemas.decision import Charge, DecidedLine, Decision, HeldLine, Outcome, RuleApplied, Status, Tier
 from schemas.quota_alert import QuotaAlert
@@ -66,6 +68,7 @@ def describe(
         recorded_at: when the record was written; None where there is none.
     """
     day = event.shipped_at.date()
+    license_needed, _ = license_required(assessment)
     charges = [
         _charge(due, balances.get((due.account, due.period), 0), day, policy)
         for due in assessment.charges
@@ -79,7 +82,7 @@ def describe(
         regime=policy.regime_on(day),
         tier=assessment.tier,
         tier_reason=assessment.tier_reason,
-        license_required=assessment.license_required,
+        license_required=license_needed,
         lines=[
             DecidedLine(part=line.part, tpp_each=line.tpp_each, tpp=line.tpp, eccn=line.eccn, evidence=line.evidence)
             for line in assessment.lines
@@ -88,8 +91,8 @@ def describe(
         held=[HeldLine(line=number, reason=reason) for number, reason in assessment.held],
         alerts=list(alerts),
         fits=_fits(assessment, charges),
-        rules=[RuleApplied(rule=rule, source=source) for rule, source in assessment.rules],
-        receipt=_receipt(event, assessment, charges, day, policy),
+        rules=[RuleApplied(rule=rule, source=source) for rule, source in rules_that_spoke(assessment)],
+        receipt=_receipt(event, assessment, charges, license_needed, policy),
         event_sha256=event.content_sha256(),
         recorded_at=recorded_at,
     )
@@ -122,9 +125,13 @@ def _fits(assessment: Assessment, charges: Sequence[Charge]) -> bool | None:
 
 
 def _receipt(
-    event: ShipmentEvent, assessment: Assessment, charges: Sequence[Charge], day: date, policy: Policy
+    event: ShipmentEvent,
+    assessment: Assessment,
+    charges: Sequence[Charge],
+    license_needed: bool | None,  # noqa: FBT001  three answers
+    policy: Policy,
 ) -> list[str]:
-    destination = policy.standing(event.data.get("destination") or "", day)
+    destination, day = assessment.case.destination, assessment.case.day
     named = event.data.get("shipment_id") or event.id
     verb = "is in use in" if assessment.noted else "goes to"
     sentences = [
@@ -136,14 +143,14 @@ def _receipt(
     sentences += [_charge_in_words(charge, policy) for charge in charges]
     if any(due.carried for due in assessment.charges):
         sentences.append("It counts in every later quarter too.")
-    if not charges and assessment.channel not in policy.debit_country:
-        sentences.append(f"The channel {assessment.channel} does not debit the country.")
+    if not charges and assessment.case.channel not in policy.debit_country:
+        sentences.append(f"The channel {assessment.case.channel} does not debit the country.")
     if not charges:
         sentences.append("Nothing is booked." if not assessment.noted else "Use is noted and never booked.")
     if assessment.tier == TIER_3:
         sentences.append("Prohibited: the destination or the buyer's headquarters is in Tier 3.")
-    if assessment.license_required is not None:
-        sentences.append(f"A licence is {'' if assessment.license_required else 'not '}required.")
+    if license_needed is not None:
+        sentences.append(f"A licence is {'' if license_needed else 'not '}required.")
     sentences += [f"Alert: {notice.message}" for notice in assessment.notices]
     return sentences
 

@@ -1,10 +1,15 @@
-"""Companies as the rules tell them apart: by their id, else by name without its legal form, and country."""
+"""Who takes part in a shipment, and where.
+
+Companies are told apart by their id, else by name without its legal form, and country.
+"""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from ledger.folding import fold
-from schemas.shipment_event import Consignee, Parent
+from schemas.shipment_event import Consignee, Parent, ShipmentData
 
 _LEGAL_FORM_WORDS = (
     "ab ag as asa bhd bv co company corp corporation dmcc fz fzco fze gmbh inc incorporated kk limited llc llp lp "
@@ -13,7 +18,36 @@ _LEGAL_FORM_WORDS = (
 _LEGAL_FORMS = frozenset(_LEGAL_FORM_WORDS.split())
 """Words at the end of a name that say what kind of company it is, not which."""
 
+COUNTRY_FIELDS = (
+    "destination",
+    "origin",
+    "exporter.country",
+    "consignee.country",
+    "consignee.headquarters",
+    "consignee.ultimate_parent.country",
+    "bill_to.country",
+    "end_use.model_developer_country",
+)
+"""Each field of an event that holds a country's code, in the order of `countries_stated`."""
+
+_NOTHING: Mapping[str, Any] = {}
+
 _word = re.compile(r"[^\W_]+")
+
+
+def countries_stated(data: ShipmentData) -> tuple[str | None, ...]:
+    """What the event states in each of `COUNTRY_FIELDS`; None where it states nothing."""
+    consignee = data.get("consignee") or _NOTHING
+    return (
+        data.get("destination"),
+        data.get("origin"),
+        (data.get("exporter") or _NOTHING).get("country"),
+        consignee.get("country"),
+        consignee.get("headquarters"),
+        (consignee.get("ultimate_parent") or _NOTHING).get("country"),
+        (data.get("bill_to") or _NOTHING).get("country"),
+        (data.get("end_use") or _NOTHING).get("model_developer_country"),
+    )
 
 
 @lru_cache(maxsize=4096)

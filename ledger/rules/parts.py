@@ -1,182 +1,157 @@
-"""What the lines of a shipment are: part, TPP, class, and whether they are booked or held.
-
-Nothing here looks for Ascend parts, and no line's text but vendor, model, eccn and tpp_each decides anything.
-"""
+"""What the lines of a shipment are: part, TPP, class, and whether they are booked or held."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple
 
 from ledger.chips import Catalogue, classify, is_booked
 from ledger.folding import shorten
-from ledger.rules.assessment import AssessedLine, Notice
+from ledger.rules.ascend import find_ascend
+from ledger.rules.assessment import SHOWN_MAX, Case, Item, Notice
 from schemas.rejected_record import FieldError, RejectedRecord
 from schemas.shipment_event import TPP_MAX, Line, ShipmentEvent
 
 WEIGHTS = "4E091"
 
-SHOWN_MAX = 20
-"""Lines that one alert lists."""
 
-
-@dataclass(slots=True)
-class PartsList:
-    """The lines of one event as they were read.
-
-    Attributes:
-        held: (line, reason) of what nobody can count yet.
-        mismatches: (line, stated, catalogue's) of a stated TPP that differs.
-        booked_tpp: the sum that is charged.
-        largest_tpp: the largest product of any line.
-        prc_made, weights: whether any line holds such.
-    """
-
-    lines: list[AssessedLine]
-    held: list[tuple[int, str]]
-    mismatches: list[tuple[int, int, int]]
-    booked_tpp: int = 0
-    largest_tpp: int = 0
-    prc_made: bool = False
-    weights: bool = False
-
-
-def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> PartsList:
+def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> tuple[list[Item], int, int, bool]:
     """Read every line of a shipment by the catalogue.
+
+    Returns:
+        Each line's item; the TPP that is booked in all; the largest TPP of one line; whether anything is to be told of
+        any item.
+    """
+    items: list[Item] = []
+    booked_tpp = largest_tpp = 0
+    remarkable = False
+    for line in lines:
+        item, told = _item(
+            line.get("vendor"),
+            line.get("model"),
+            line.get("tpp_each"),
+            line.get("eccn"),
+            line.get("description"),
+            line.get("part_number"),
+            line.get("sku"),
+            catalogue,
+        )
+        items.append(item)
+        remarkable |= told
+        if item.tpp_each is not None:
+            tpp = item.tpp_each * (line.get("quantity") or 0)
+            largest_tpp = max(largest_tpp, tpp)
+            if item.booked:
+                booked_tpp += tpp
+    return items, booked_tpp, largest_tpp, remarkable
+
+
+@lru_cache(maxsize=4096)
+def _item(  # noqa: PLR0917  by position: they are the key of what is remembered
+    vendor: str | None,
+    model: str | None,
+    stated_tpp: int | None,
+    eccn: str | None,
+    description: str | None,
+    part_number: str | None,
+    sku: str | None,
+    catalogue: Catalogue,
+) -> tuple[Item, bool]:
+    """What an item is, by all that a line says of it, and whether it is to be told of. Remembered, for lines repeat."""
+    weights = eccn is not None and eccn.strip().upper().startswith(WEIGHTS)
+    texts = (vendor, model, description, part_number, sku)
+    shown = shorten(" ".join(filter(None, (vendor, model or part_number or sku or description)))) or _NAMELESS
+    item = Item(shown, None, WEIGHTS, "stated")
+    if not weights:
+        item = _counted(vendor, model, stated_tpp, shown, catalogue)
+    signs = find_ascend(texts, catalogue, weights=weights)
+    told = weights or bool(signs) or item.prc_made or item.held is not None or item.known_tpp is not None
+    return item._replace(ascend=signs), told
+
+
+def _counted(vendor: str | None, model: str | None, stated_tpp: int | None, shown: str, catalogue: Catalogue) -> Item:
+    """The item and its TPP.
 
     A known part counts by the catalogue, or by the TPP that the line states if that is more. A model that the catalogue
     does not know, or knows no TPP of, is held. Without a model the stated TPP decides alone.
     """
-    listed = PartsList([], [], [])
-    for number, line in enumerate(lines):
-        quantity, stated = line.get("quantity"), line.get("tpp_each")
-        assert quantity is not None  # the reader refuses such a line
-        name, each, eccn, evidence, booked, prc_made, known, reason = _item(
-            line.get("vendor"), line.get("model"), stated, line.get("eccn"), catalogue
-        )
-        if name is None:
-            name = _shown(line)
-        if reason is not None:
-            listed.held.append((number, reason or f"{name} is not in the catalogue"))
-        if known is not None:
-            assert stated is not None
-            listed.mismatches.append((number, stated, known))
-        tpp = None if each is None else each * quantity
-        listed.lines.append(AssessedLine(name, each, tpp, eccn, evidence, booked, prc_made))
-        listed.prc_made |= prc_made
-        listed.weights |= eccn == WEIGHTS
-        if tpp is not None:
-            listed.largest_tpp = max(listed.largest_tpp, tpp)
-            if booked:
-                listed.booked_tpp += tpp
-    return listed
-
-
-class _Item(NamedTuple):
-    """What one item of a line is.
-
-    Attributes:
-        name: None if it is what the line calls it.
-        each: TPP.
-        known: the catalogue's TPP, if the line states another.
-        reason: why it is held; empty if the catalogue has no such part; None if it is not held.
-    """
-
-    name: str | None
-    each: int | None
-    eccn: str | None
-    evidence: str
-    booked: bool = False
-    prc_made: bool = False
-    known: int | None = None
-    reason: str | None = None
-
-
-@lru_cache(maxsize=4096)
-def _item(vendor: str | None, model: str | None, stated: int | None, eccn: str | None, catalogue: Catalogue) -> _Item:
-    """What an item is, by all that decides it. Remembered, for lines repeat."""
-    if eccn is not None and is_weights(eccn):
-        return _Item(None, None, WEIGHTS, "stated")
     if model is None:
-        return _without_model(vendor, stated or 0, catalogue)
+        eccn = classify(Fraction(stated_tpp or 0))
+        prc_made = vendor is not None and catalogue.maker(vendor) in catalogue.prc_makers
+        return Item(shown, stated_tpp or 0, eccn, "stated", is_booked(eccn) and not prc_made, prc_made)
     part = catalogue.find(vendor, model)
     if part is None:
-        return _Item(None, None, None, "unknown", reason="")
+        return Item(shown, None, None, "unknown", held=f"{shown} is not in the catalogue")
     if part.tpp is None:
         reason = f"no TPP of {part.name} is known"
-        return _Item(part.name, None, None, part.evidence, prc_made=part.prc_origin, reason=reason)
-    known = None if stated in (None, part.tpp) else part.tpp
-    if stated is not None and stated > part.tpp:
-        eccn = part.class_at(stated)
+        return Item(part.name, None, None, part.evidence, prc_made=part.prc_origin, held=reason)
+    known_tpp = None if stated_tpp in (None, part.tpp) else part.tpp
+    if stated_tpp is not None and stated_tpp > part.tpp:
+        eccn = part.class_at(stated_tpp)
         booked = is_booked(eccn) and not part.prc_origin
-        return _Item(part.name, stated, eccn, "stated", booked, part.prc_origin, known)
-    return _Item(part.name, part.tpp, part.eccn, part.evidence, part.booked, part.prc_origin, known)
+        return Item(part.name, stated_tpp, eccn, "stated", booked, part.prc_origin, known_tpp)
+    return Item(part.name, part.tpp, part.eccn, part.evidence, part.booked, part.prc_origin, known_tpp)
 
 
-def is_weights(eccn: str) -> bool:
-    """Whether a line's stated class is that of model weights, which have no TPP."""
-    return eccn.strip().upper().startswith(WEIGHTS)
-
-
-def refused_amounts(event: ShipmentEvent, listed: PartsList, prefix: str) -> RejectedRecord:
+def refused_amounts(
+    event: ShipmentEvent, lines: Sequence[Line], items: Sequence[Item], booked_tpp: int
+) -> RejectedRecord:
     """The refusal of amounts that no ledger can hold exactly: a line's product, or the sum of a shipment."""
+    products = [(item.tpp_each or 0) * (line.get("quantity") or 0) for line, item in zip(lines, items, strict=True)]
     errors = [
         FieldError(
             "number_out_of_range",
-            f"{prefix}lines.{number}.quantity",
-            f"{line.part} comes to {line.tpp} TPP; one event may state at most {TPP_MAX}",
+            f"{event.data_prefix}lines.{number}.quantity",
+            f"{items[number].part} comes to {tpp} TPP; one event may state at most {TPP_MAX}",
         )
-        for number, line in enumerate(listed.lines)
-        if line.tpp is not None and line.tpp > TPP_MAX
+        for number, tpp in enumerate(products)
+        if tpp > TPP_MAX
     ]
     if not errors:
-        advice = f"the lines come to {listed.booked_tpp} TPP; one event may state at most {TPP_MAX}"
-        errors.append(FieldError("number_out_of_range", f"{prefix}lines", advice))
+        advice = f"the lines come to {booked_tpp} TPP; one event may state at most {TPP_MAX}"
+        errors.append(FieldError("number_out_of_range", f"{event.data_prefix}lines", advice))
     return RejectedRecord(errors, event.key)
 
 
-def unknown_notice(listed: PartsList) -> Notice:
-    """The alert about lines that are held."""
-    first = listed.lines[listed.held[0][0]].part
-    others = f" and {len(listed.held) - 1} more" if len(listed.held) > 1 else ""
-    return Notice(
-        "part.unknown",
-        "warning",
-        f"The TPP of {first}{others} is not known: held, nothing is booked for it until a person says what it is.",
-        {
-            "lines": [
-                {"line": number, "part": listed.lines[number].part, "reason": reason}
-                for number, reason in listed.held[:SHOWN_MAX]
-            ]
-        },
-    )
+def unknown_notice(items: Sequence[Item], held: Sequence[tuple[int, str]]) -> list[Notice]:
+    """The alert about lines that are held; none if none is."""
+    if not held:
+        return []
+    first = items[held[0][0]].part
+    others = f" and {len(held) - 1} more" if len(held) > 1 else ""
+    said = f"The TPP of {first}{others} is not known: held, nothing is booked for it until a person says what it is."
+    shown = [{"line": number, "part": items[number].part, "reason": reason} for number, reason in held[:SHOWN_MAX]]
+    return [Notice("part.unknown", "warning", said, {"lines": shown})]
 
 
-def mismatch_notice(listed: PartsList) -> Notice:
-    """The alert about a stated TPP that differs from the catalogue's."""
-    number, stated, known = listed.mismatches[0]
-    return Notice(
-        "tpp.mismatch",
-        "warning",
-        f"{listed.lines[number].part} is stated with {stated:,} TPP each, the catalogue says {known:,}: "
-        "the larger counts.",
-        {
-            "lines": [
-                {"line": number, "part": listed.lines[number].part, "stated_tpp_each": stated, "catalogue_tpp": known}
-                for number, stated, known in listed.mismatches[:SHOWN_MAX]
-            ]
-        },
-    )
+def mismatch_notice(case: Case, items: Sequence[Item]) -> list[Notice]:
+    """The alert about stated TPP that differ from the catalogue's; none if none do."""
+    shown = [
+        {"line": number, "part": item.part, "stated_tpp_each": line.get("tpp_each"), "catalogue_tpp": item.known_tpp}
+        for number, (line, item) in enumerate(zip(case.lines, items, strict=True))
+        if item.known_tpp is not None
+    ]
+    if not shown:
+        return []
+    part, stated_tpp, known_tpp = shown[0]["part"], shown[0]["stated_tpp_each"], shown[0]["catalogue_tpp"]
+    said = f"{part} is stated with {stated_tpp:,} TPP each, the catalogue says {known_tpp:,}: the larger counts."
+    return [Notice("tpp.mismatch", "warning", said, {"lines": shown[:SHOWN_MAX]})]
 
 
-def _without_model(vendor: str | None, stated: int, catalogue: Catalogue) -> _Item:
-    eccn = classify(Fraction(stated))
-    prc_made = vendor is not None and catalogue.maker(vendor) in catalogue.prc_makers
-    return _Item(None, stated, eccn, "stated", is_booked(eccn) and not prc_made, prc_made)
+def prc_chip_notice(case: Case, items: Sequence[Item]) -> list[Notice]:
+    """The alert about parts designed in China that meet 3A090, Ascend apart; none if there are none."""
+    rule = case.policy.detection.prc_chip
+    if rule is None or not rule.holds(case.day):
+        return []
+    found = [
+        number
+        for number, item in enumerate(items)
+        if item.prc_made and not item.ascend and item.eccn is not None and item.eccn.endswith((".a", ".b"))
+    ]
+    if not found:
+        return []
+    said = f"{items[found[0]].part} was designed in China and meets 3A090: a breach is presumed in its making."
+    shown = [{"line": n, "part": items[n].part, "eccn": items[n].eccn} for n in found[:SHOWN_MAX]]
+    return [Notice("redflag.prc_chip", "info", said, {"lines": shown, "source": case.policy.cite(rule)})]
 
 
-def _shown(line: Line) -> str:
-    """What a line calls its item."""
-    name = line.get("model") or line.get("part_number") or line.get("sku") or line.get("description")
-    return shorten(" ".join(filter(None, (line.get("vendor"), name)))) or "an item without a name"
+_NAMELESS = "an item without a name"

@@ -1,66 +1,62 @@
-"""Tier 3: shipments to it, and buyers that are headquartered in it wherever the goods go.
+"""The tier of a shipment: Tier 3 is told of, and so are buyers headquartered in it wherever the goods go.
 
 Which country is in which tier on a day is the policy's.
 """
 
-from datetime import date
 from typing import Literal
 
-from ledger.policy import Policy, Standing
-from ledger.rules.assessment import Notice
-from schemas.shipment_event import ShipmentData
+from ledger.policy import Standing
+from ledger.rules.assessment import Case, Notice
+from schemas.decision import Tier
+from schemas.shipment_event import Consignee
 
 TIER_2: Literal[2] = 2
 TIER_3: Literal[3] = 3
 
 
-def tier3_notice(destination: Standing) -> Notice:
-    """The alert that a destination in Tier 3 gives rise to."""
-    return Notice(
-        "tier3.shipment",
-        "critical",
-        f"{destination.name} is in Tier 3: {destination.reason}.",
-        {"destination": destination.country, "reason": destination.reason, "source": destination.source},
-    )
+def tier_of_shipment(case: Case) -> tuple[Tier, tuple[str, Standing] | None]:
+    """The tier of a shipment, the destination's or the buyer's if that is worse.
 
-
-def tier3_owner(data: ShipmentData, day: date, policy: Policy) -> tuple[str, Standing] | None:
-    """Who of the buyer's owners sits in Tier 3 on that day, and where: (field, standing), the nearest first."""
-    rule = policy.detection.headquarters
-    consignee = data.get("consignee")
-    if consignee is None or rule is None or not rule.holds(day):
-        return None
-    parent = consignee.get("ultimate_parent")
-    for field, seat in (
-        ("consignee.headquarters", consignee.get("headquarters")),
-        ("consignee.ultimate_parent.country", parent.get("country") if parent else None),
-    ):
-        if seat is not None and (standing := policy.standing(seat, day)).tier == TIER_3:
-            return field, standing
-    return None
-
-
-def tier2_owner(data: ShipmentData, day: date, policy: Policy) -> Standing | None:
-    """Where in Tier 2 one of the buyer's owners sits, if the policy makes a shipment to Tier 1 one of Tier 2 then.
-
-    Which country's quota that debits is not said by any text: the destination's, as ever.
+    Returns:
+        The tier, and the field that names the headquarters by which it is worse, or one in Tier 3, with that country.
     """
-    rule, consignee = policy.detection.tier2_headquarters, data.get("consignee")
-    if rule is None or consignee is None or not rule.holds(day):
-        return None
+    destination, consignee = case.destination, case.data.get("consignee")
+    if consignee is None:
+        return destination.tier, None
+    detection = case.policy.detection
+    tier3, tier2 = detection.headquarters, detection.tier2_headquarters
+    if tier3 is not None and tier3.holds(case.day) and (owner := _owner_in(TIER_3, consignee, case)):
+        return TIER_3, owner
+    # which country's quota the next debits is not said by any text: the destination's, as ever
+    if destination.tier == 1 and tier2 is not None and tier2.holds(case.day):  # noqa: SIM102  a rule, then its facts
+        if owner := _owner_in(TIER_2, consignee, case):
+            return TIER_2, owner
+    return destination.tier, None
+
+
+def tier_notices(case: Case, owner: tuple[str, Standing] | None) -> list[Notice]:
+    """The alerts that a destination in Tier 3, and an owner headquartered in it, give rise to."""
+    notices, destination = [], case.destination
+    if destination.tier == TIER_3 and case.policy.detection.tier3:
+        said = f"{destination.name} is in Tier 3: {destination.reason}."
+        where = {"destination": destination.country, "reason": destination.reason, "source": destination.source}
+        notices.append(Notice("tier3.shipment", "critical", said, where))
+    if owner is not None and owner[1].tier == TIER_3:
+        field, seat = owner
+        who = "consignee" if field == "consignee.headquarters" else "consignee's ultimate parent"
+        said = f"The {who} is headquartered in {seat.name}, which is in Tier 3: {seat.reason}."
+        where = {"field": field, "country": seat.country, "reason": seat.reason, "source": seat.source}
+        notices.append(Notice("hq.tier3", "critical", said, where))
+    return notices
+
+
+def _owner_in(tier: Tier, consignee: Consignee, case: Case) -> tuple[str, Standing] | None:
+    """Who of the buyer's owners sits in a tier on that day, and where: the nearest first."""
+    seat = consignee.get("headquarters")
+    if seat is not None and (standing := case.policy.standing(seat, case.day)).tier == tier:
+        return "consignee.headquarters", standing
     parent = consignee.get("ultimate_parent")
-    for seat in (consignee.get("headquarters"), parent.get("country") if parent else None):
-        if seat is not None and (standing := policy.standing(seat, day)).tier == TIER_2:
-            return standing
+    seat = parent.get("country") if parent else None
+    if seat is not None and (standing := case.policy.standing(seat, case.day)).tier == tier:
+        return "consignee.ultimate_parent.country", standing
     return None
-
-
-def headquarters_notice(field: str, seat: Standing) -> Notice:
-    """The alert that an owner in Tier 3 gives rise to."""
-    who = "consignee" if field == "consignee.headquarters" else "consignee's ultimate parent"
-    return Notice(
-        "hq.tier3",
-        "critical",
-        f"The {who} is headquartered in {seat.name}, which is in Tier 3: {seat.reason}.",
-        {"field": field, "country": seat.country, "reason": seat.reason, "source": seat.source},
-    )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ledger.policy import load_policy
 from ledger.rules.assess import assess
 from ledger.rules.channels import limits_of
+from ledger.rules.license import license_required
 from tests.builders import a_line, a_shipment, on
 
 IDS = ["annual-50k", "diffusion-2025", "december-2024", "allies-tier1", "allies-tier1-long"]
@@ -38,7 +39,7 @@ def answer(policy, name, day):
     regime = policy.regime_on(day)
     return (
         assessment.tier,
-        assessment.license_required,
+        license_required(assessment)[0],
         [(due.kind, due.account, _cap(policy, due, day)) for due in assessment.charges if not due.carried],
         sorted((notice.kind, notice.severity, notice.evidence.get("basis")) for notice in assessment.notices),
         regime and regime.status,
