@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from ledger.book.account import AccountBalance, account_of, field_of
 from ledger.book.ids import POSTED, digest_of_content, digest_of_key, place_of, same_bytes
-from ledger.book.journal import JournalEvent, pack
+from ledger.book.journal import Kept, pack
 from ledger.book.keys import Keys
 from ledger.book.read import read_place
 from ledger.book.script import Script
@@ -254,10 +254,10 @@ class _Posting:
         fresh = [item for key, item in self._first.items() if key not in told] if told else [*self._first.values()]
         rows, events = self._sum_up(fresh)
         alerts = self._reject_alerts() + self._notices(fresh)
-        accounts = [row.argument(self._posted_at, self._seen.get(name)) for name, row in rows.items()]
-        for name, row in rows.items():
-            if name in self._seen:
-                record, crossed = self._walk(name, row, fresh)
+        accounts = [row.argument(self._posted_at, self._seen.get(row.name)) for row in rows.values()]
+        for row in rows.values():
+            if row.name in self._seen:
+                record, crossed = self._walk(row, fresh)
                 accounts[row.number][-1] = record
                 alerts += crossed
         alerts.sort(key=lambda told: told[0])
@@ -282,33 +282,35 @@ class _Posting:
             *(f"{timestamp_ms} {alert.model_dump_json()}" for _, timestamp_ms, alert in alerts),
         ]
 
-    def _sum_up(self, fresh: Sequence[Judged]) -> "tuple[dict[str, _Row], list[JournalEvent]]":
+    def _sum_up(self, fresh: Sequence[Judged]) -> "tuple[dict[tuple[str, str], _Row], list[Kept]]":
         """What each account is to be changed by, and the events as the journal keeps them."""
-        rows: dict[str, _Row] = {}
-        events = []
+        rows: dict[tuple[str, str], _Row] = {}
+        events: list[Kept] = []
         for item in fresh:
             charges = []
             for charge in item.charges:
-                name = field_of(charge.account, charge.period)
-                row = rows.get(name) or rows.setdefault(name, _Row(name, len(rows)))
-                row.touched |= not charge.carried
-                row.posted = posted = row.posted + charge.tpp
+                place = charge.account, charge.period
+                row = rows.get(place) or rows.setdefault(place, _Row(field_of(*place), len(rows)))
+                tpp = charge.tpp
+                row.posted = posted = row.posted + tpp
                 if posted > row.highest:
                     row.highest = posted
                 elif posted < row.lowest:
                     row.lowest = posted
-                charges.append((row.number, charge.tpp))
+                if not charge.carried:
+                    row.touched = True
+                charges.append((row.number, tpp))
             if item.held and (waiting := _held_account(item.event(), self._policy)):
-                row = rows.get(waiting) or rows.setdefault(waiting, _Row(waiting, len(rows)))
+                row = rows.get(waiting) or rows.setdefault(waiting, _Row(field_of(*waiting), len(rows)))
                 row.held += item.held
-            events.append(JournalEvent(item.offset, charges, item.value, item.headers))
+            events.append((item.offset, charges, item.value, item.headers))
         return rows, events
 
-    def _walk(self, name: str, row: "_Row", fresh: Sequence[Judged]) -> "tuple[str, list[_Told]]":
+    def _walk(self, row: "_Row", fresh: Sequence[Judged]) -> "tuple[str, list[_Told]]":
         """An account that crosses a level, event by event: the record to write and what is to be told."""
-        record = self._seen[name]
-        account, _, period = name.rpartition("|")
-        balance = account_of(name, record.encode()) if record else AccountBalance(account, period)
+        record = self._seen[row.name]
+        account, _, period = row.name.rpartition("|")
+        balance = account_of(row.name, record.encode()) if record else AccountBalance(account, period)
         alerts: list[_Told] = []
         posted, marks, quiet = balance.posted_tpp, balance.marks, balance.quiet if record else LOUD
         shipped_to = balance.last_posted_at is not None
@@ -429,9 +431,9 @@ def _until_contradiction(items: Sequence[Judged | Unfit]) -> _Part:
     return part
 
 
-def _held_account(event: ShipmentEvent, policy: Policy) -> str | None:
+def _held_account(event: ShipmentEvent, policy: Policy) -> tuple[str, str] | None:
     period = policy.period_of(event.shipped_at.date())
-    return field_of(f"country:{event.data['destination']}", period) if period else None
+    return (f"country:{event.data['destination']}", period) if period else None
 
 
 def _conflict(event: ShipmentEvent) -> RejectedRecord:

@@ -39,7 +39,8 @@ def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> tuple[list[Item],
         remarkable |= told
         if item.tpp_each is not None:
             tpp = item.tpp_each * (line.get("quantity") or 0)
-            largest_tpp = max(largest_tpp, tpp)
+            if tpp > largest_tpp:  # noqa: PLR1730  every line comes by here
+                largest_tpp = tpp
             if item.booked:
                 booked_tpp += tpp
     return items, booked_tpp, largest_tpp, remarkable
