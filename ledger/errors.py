@@ -14,7 +14,7 @@ class LedgerUnavailable(LedgerError):  # noqa: N818
 
 
 class LedgerClosed(LedgerError):  # noqa: N818
-    """The ledger is between two policies: wait, nothing was written."""
+    """The ledger is closed while a policy is adopted: wait, nothing was written."""
 
 
 class PositionLost(LedgerError):  # noqa: N818
@@ -30,4 +30,4 @@ class PositionLost(LedgerError):  # noqa: N818
 
 
 class PolicyChanged(LedgerError):  # noqa: N818
-    """Another policy rules than the one a run was judged under: judge it again."""
+    """There is a newer adoption than those by which a run was judged: judge it again."""

@@ -149,7 +149,8 @@ class Policy:
     def _account_cap(self, account: str, period: str) -> int | None:
         """The cap by which an account's alert levels are measured: that of the period's last day.
 
-        None where none applies: Tier 1, Tier 3, a kind without a meter, or one whose cap comes with each event (uveu).
+        None where none applies: Tier 1, Tier 3, a period that is none of this policy's, a kind without a meter, or one
+        whose cap comes with each event (uveu).
         """
         kind, _, name = account.partition(":")
         if kind == "lpp":
@@ -158,7 +159,7 @@ class Policy:
             last = Quarters().days(period)[1]
             fitting = [cap.tpp for cap in self._nveu_caps if cap.holds(last)]
             return fitting[-1] if fitting else None
-        if kind != "country" or name not in self.countries:
+        if kind != "country" or name not in self.countries or not self.counts_by(period):
             return None
         standing = self.standing(name, self.period_days(period)[1])
         return standing.cap_tpp if standing.tier == 2 else None  # noqa: PLR2004
@@ -184,6 +185,14 @@ class Policy:
             WrongCall: the text names no period of this policy.
         """
         return self._periods.days(period)
+
+    def counts_by(self, period: str) -> bool:
+        """Whether a text names a period of this policy."""
+        try:
+            self._periods.days(period)
+        except WrongCall:
+            return False
+        return True
 
     def regime_on(self, day: date) -> Regime | None:
         """The rule that governs on a day, and whether it is enforced; None before the first."""

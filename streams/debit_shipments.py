@@ -6,12 +6,14 @@ Only moves data: reading is `schemas`, judging is `ledger/rules`, posting is `le
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from ledger.book.position import partition_name
 from ledger.book.post import Book, Judged, Unfit, kafka_time
 from ledger.errors import PolicyChanged, WrongCall
 from ledger.policy import Policy
+from ledger.rules.adoptions import Rulebook
 from ledger.rules.assess import assess
 from schemas.cloudevents import SIZE_MAX, read_event
 from schemas.rejected_record import FieldError, RejectedRecord
@@ -25,13 +27,13 @@ _OUR_HEADERS_MAX = 6
 
 
 class Rules(Protocol):
-    """Which policy rules now."""
+    """Which policies were adopted."""
 
-    async def policy(self) -> Policy:
-        """The policy in force, as far as is known here."""
+    async def rules(self) -> Rulebook:
+        """The adoptions, as far as they are known here."""
 
-    def forget_policy(self) -> None:
-        """Another one rules: read it at the next asking."""
+    def forget_rules(self) -> None:
+        """There is a newer one: read them at the next asking."""
 
 
 def debit_shipments(
@@ -45,7 +47,7 @@ def debit_shipments(
 
     Args:
         book: where runs are posted.
-        rules: the policy they are judged under.
+        rules: the policies they are judged under.
         send_rejects: writes to the topic of rejects and returns when Kafka has acknowledged all; run in a thread.
         on_alerts: told when alerts were written, so that the relay need not wait.
     """
@@ -61,11 +63,15 @@ def debit_shipments(
 
         partition = partition_name(run.topic, run.partition)
         while True:
-            policy = await rules.policy()
+            known = await rules.rules()
+            stretches = [
+                (policy, judge(replace(run, records=records), policy))
+                for policy, records in known.stretches(partition, run.records)
+            ]
             try:
-                alert_count = await book.post(partition, run.prev, judge(run, policy), policy=policy, park=park)
+                alert_count = await book.post(partition, run.prev, stretches, rules=known, park=park)
             except PolicyChanged:
-                rules.forget_policy()
+                rules.forget_rules()
                 continue
             if alert_count:
                 on_alerts()

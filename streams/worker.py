@@ -23,7 +23,7 @@ from ledger.book.position import Position, partition_name, partition_names
 from ledger.book.post import Book
 from ledger.book.script import connect
 from ledger.errors import LedgerClosed, LedgerError, LedgerUnavailable, PositionLost
-from ledger.policy import Policy
+from ledger.rules.adoptions import Rulebook
 from streams.debit_shipments import debit_shipments
 from streams.deliver_alerts import deliver_alerts
 from streams.exits import EXITS_MAX, ExitNotes
@@ -86,7 +86,11 @@ async def _open_ledger(settings: Settings) -> None:
         position = Position(redis, settings.ledger)
         await position.check_redis()
         await _stay_out_if_stuck(settings, position)
-        policy = await policy_in_force(settings, KeptSettings(redis, settings.ledger), producer)
+        try:
+            policy = await policy_in_force(settings, KeptSettings(redis, settings.ledger), producer)
+        except PositionLost as failure:
+            await note_exit(settings, position, failure)
+            raise
         await Jobs(redis, settings.ledger).begin()
         log.info("ledger %s under policy %s (%s)", settings.ledger, policy.id, policy.sha256)
     finally:
@@ -167,7 +171,8 @@ class WorkerParts:
         self._kept = KeptSettings(self._redis, ledger)
         self._outbox = Outbox(self._redis, ledger, relay=f"{worker_name()}/{os.getpid()}")
         self._identity = LogIdentity(settings)
-        self._policy: Policy | None = None
+        self._rules: Rulebook | None = None
+        self._decided = 0
         self._settled: dict[str, int] = {}
         self._news = asyncio.Event()
         self._exit_notes = exit_notes(settings)
@@ -182,17 +187,24 @@ class WorkerParts:
         self.deliver = deliver_alerts(Jobs(self._redis, ledger))
         self.keep = keep_settings(self._kept)
 
-    async def policy(self) -> Policy:
-        """The policy in force."""
-        if self._policy is None:
-            self._policy = await self._kept.policy()
-            if self._policy is None:
+    async def rules(self) -> Rulebook:
+        """The policies that were adopted."""
+        if self._rules is None:
+            self._rules = await self._kept.adopted.rules()
+            if self._rules is None:
                 raise PositionLost("Redis holds no policy any more: it was emptied")
-        return self._policy
+            self._note_decided(self._rules.number)
+        return self._rules
 
-    def forget_policy(self) -> None:
-        """Another policy rules: read it when it is asked for."""
-        self._policy = None
+    def forget_rules(self) -> None:
+        """There is a newer adoption: read it when it is asked for."""
+        self._rules = None
+
+    def _note_decided(self, number: int) -> None:
+        """An adoption that was known here and is no more was lost with Redis; it is taken over again at the start."""
+        if number < self._decided:
+            raise PositionLost(f"adoption {self._decided} was known, but the newest is {number}: Redis went back")
+        self._decided = number
 
     async def settle(self, run: Run, handle: Callable[[Run], Awaitable[None]]) -> None:
         """Have an agent's work done on a run, however long Redis or Kafka is away; else leave."""
@@ -259,6 +271,7 @@ class WorkerParts:
             if checkpoint < settled[partition]:
                 message = f"{partition}: {settled[partition]} was settled, but the checkpoint is {checkpoint}"
                 raise PositionLost(f"{message}: Redis went back, or was emptied", partition)
+        self._note_decided(await self._kept.adopted.number())
         if (last := self._exit_notes.last()) and found.get(last.partition, last.checkpoint) != last.checkpoint:
             self._exit_notes.clear()
         consumer: Consumer = self._app.consumer
@@ -289,8 +302,8 @@ class WorkerParts:
         self._leaving = True
         log.critical("leaving: %s", why)
         try:
-            if isinstance(why, PositionLost) and why.partition:
-                await asyncio.wait_for(self._note_exit(str(why), why.partition), LEAVE_S)
+            if isinstance(why, PositionLost):
+                await asyncio.wait_for(note_exit(self._settings, self._position, why), LEAVE_S)
             await asyncio.wait_for(self._app.consumer.leave_group(), LEAVE_S)
         except Exception as failure:  # noqa: BLE001  going is what matters
             log.warning("left without a word: %r", failure)
@@ -298,11 +311,14 @@ class WorkerParts:
             logging.shutdown()
             os._exit(STOPPED)
 
-    async def _note_exit(self, reason: str, partition: str) -> None:
-        checkpoint = (await self._position.checkpoints([partition]))[partition]
-        noted = self._exit_notes.add(reason, partition, checkpoint)
+
+async def note_exit(settings: Settings, position: Position, why: PositionLost) -> None:
+    """Note over which partition this worker leaves; readers are told if it would be the same again and again."""
+    if why.partition:
+        checkpoint = (await position.checkpoints([why.partition]))[why.partition]
+        noted = exit_notes(settings).add(str(why), why.partition, checkpoint)
         if noted.times >= EXITS_MAX:
-            await self._position.note_stopped(worker_name(), reason)
+            await position.note_stopped(worker_name(), str(why))
 
 
 def exit_notes(settings: Settings) -> ExitNotes:

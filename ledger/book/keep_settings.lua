@@ -2,32 +2,27 @@
 --[[
   Copy one run of the topic quota.settings, exactly once and in order.
 
-  KEYS[1]  meta      hash  checkpoint:<partition>, policy (the SHA-256 in force)
-  KEYS[2]  policies  hash  SHA-256 -> adopted document
-  KEYS[3]  webhooks  hash  webhook id -> subscription
-  KEYS[4]  api_keys  hash  key id -> API key
+  KEYS[1]  meta      hash  checkpoint:<partition>
+  KEYS[2]  webhooks  hash  webhook id -> subscription
+  KEYS[3]  api_keys  hash  key id -> API key
   ARGV[1]  partition  "<topic>:<number>"
   ARGV[2]  prev       offset delivered before this run, -1 for none
   ARGV[3]  last       offset the checkpoint moves to
-  ARGV[4]  rows       JSON [kind, name, value or null]: policy, SHA-256, document; webhook, id, subscription;
-                      key, id, API key
+  ARGV[4]  rows       JSON [kind, name, value or null]: webhook, id, subscription; key, id, API key
 
   Returns {status, checkpoint}
     "kept"    all rows are copied
     "behind"  the run was settled before, wholly or in part: nothing written
     "fenced"  the checkpoint is below prev: nothing written, Redis has forgotten
 ]]
-local copies = {webhook = KEYS[3], key = KEYS[4]}
+local copies = {webhook = KEYS[2], key = KEYS[3]}
 local name = 'checkpoint:' .. ARGV[1]
 local checkpoint = redis.call('HGET', KEYS[1], name) or '-1'
 if tonumber(ARGV[2]) < tonumber(checkpoint) then return {'behind', checkpoint} end
 if tonumber(checkpoint) < tonumber(ARGV[2]) then return {'fenced', checkpoint} end
 for i, row in ipairs(cjson.decode(ARGV[4])) do
   local kind, id, value = row[1], row[2], row[3]
-  if kind == 'policy' then
-    redis.call('HSET', KEYS[2], id, value)
-    redis.call('HSETNX', KEYS[1], 'policy', id)
-  elseif value == cjson.null then
+  if value == cjson.null then
     redis.call('HDEL', copies[kind], id)
   else
     redis.call('HSET', copies[kind], id, value)

@@ -13,6 +13,11 @@ class Keys:
         return f"quota:{{{self.ledger}}}:{name}"
 
     @property
+    def pattern(self) -> str:
+        """What all of them match, for a person who looks for them."""
+        return self._key("*")
+
+    @property
     def ids(self) -> str:
         """Hash: 16-byte digest of an event key -> 16 bytes, content digest (8), kind (1), place (7)."""
         return self._key("ids")
@@ -36,6 +41,7 @@ class Keys:
     def meta(self) -> str:
         """Hash: checkpoints, end offsets, the policy in force, cluster and topic ids, the journal's last number.
 
+        `adoption` is how many adoptions were decided on, `adopting` what the ledger is closed for (`book/adopted.py`).
         `began_ms` and `told_until_ms` are `streams/deliver_alerts.py`'s: since when this Redis holds the ledger, and
         how far one before it had come with telling.
         """
@@ -45,6 +51,11 @@ class Keys:
     def policies(self) -> str:
         """Hash: SHA-256 -> every document ever adopted, in JSON with its chips and countries."""
         return self._key("policies")
+
+    @property
+    def adoptions(self) -> str:
+        """Hash: number -> the adoption in JSON, without the document."""
+        return self._key("adoptions")
 
     @property
     def relay_lease(self) -> str:

@@ -8,6 +8,12 @@ from redis.asyncio import Redis
 
 from ledger.book.keys import Keys
 from ledger.book.script import Script, asked
+from schemas.quota_alert import QuotaAlert
+
+
+def outbox_entry(timestamp_ms: int, alert: QuotaAlert) -> str:
+    """An alert as it waits in the outbox, after the Kafka time of the record that gave rise to it."""
+    return f"{timestamp_ms} {alert.model_dump_json()}"
 
 
 class Outbox:

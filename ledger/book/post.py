@@ -19,15 +19,18 @@ from ledger.book.account import AccountBalance, account_of, field_of
 from ledger.book.ids import POSTED, digest_of_content, digest_of_key, place_of, same_bytes
 from ledger.book.journal import Kept, pack
 from ledger.book.keys import Keys
+from ledger.book.outbox import outbox_entry
 from ledger.book.read import read_place
 from ledger.book.script import Script
 from ledger.errors import LedgerClosed, PolicyChanged, PositionLost
 from ledger.policy import Policy
+from ledger.rules.adoptions import Rulebook
 from ledger.rules.alerts import crossing_alerts, notice_alerts, reject_alert
 from ledger.rules.assess import assess
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.channels import limits_of
 from ledger.rules.levels import LOUD, Crossing, Limits, quiet_range, settle
+from schemas.adoption import Closure
 from schemas.cloudevents import read_event
 from schemas.quota_alert import QuotaAlert
 from schemas.rejected_record import FieldError, RejectedRecord
@@ -102,6 +105,9 @@ def kafka_time(timestamp_ms: int) -> datetime:
     return datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC)
 
 
+Stretch = tuple[Policy, Sequence[Judged | Unfit]]
+"""Records that one policy rules, and that policy."""
+
 Park = Callable[[Sequence[Unfit]], Awaitable[None]]
 """Puts records into the rejects and returns when Kafka has them."""
 
@@ -123,15 +129,15 @@ class Book:
         self._parked: dict[str, set[int]] = {}
 
     async def post(
-        self, partition: str, prev: int, items: Sequence[Judged | Unfit], *, policy: Policy, park: Park
+        self, partition: str, prev: int, stretches: Sequence[Stretch], *, rules: Rulebook, park: Park
     ) -> int:
         """Settle every record of a run, whatever the ledger already knows of it.
 
         Args:
             partition: `<topic>:<number>`.
             prev: the offset that was delivered before the run.
-            items: the run's records in order.
-            policy: the one they were judged under.
+            stretches: the run's records in order, cut where another policy begins to rule.
+            rules: the adoptions by which they were cut; levels are measured by the policy in force.
             park: where unfit records go, before the checkpoint passes them.
 
         Returns:
@@ -139,17 +145,19 @@ class Book:
 
         Raises:
             PositionLost: the ledger is behind what was delivered: stop.
-            PolicyChanged: judge the records again.
+            PolicyChanged: there is a newer adoption: cut and judge the records again.
             LedgerClosed: wait; LedgerUnavailable: wait. Either way the call may be repeated whole; what was parked
                 is not parked again.
         """
         parked = self._parked.setdefault(partition, set())
         alert_count = 0
-        while items := [item for item in items if item.offset > prev]:
-            part = _until_contradiction(items)
-            posting = _Posting(self, partition, prev, part, policy=policy, park=park, parked=parked)
-            prev = await posting.settle()
-            alert_count += posting.alert_count
+        for policy, judged in stretches:
+            items = judged
+            while items := [item for item in items if item.offset > prev]:
+                part = _until_contradiction(items)
+                posting = _Posting(self, partition, prev, part, policy=policy, rules=rules, park=park, parked=parked)
+                prev = await posting.settle()
+                alert_count += posting.alert_count
         del self._parked[partition]
         return alert_count
 
@@ -181,12 +189,14 @@ class _Posting:
         part: "_Part",
         *,
         policy: Policy,
+        rules: Rulebook,
         park: Park,
         parked: set[int],
     ) -> None:
         self._book = book
         self._partition, self._prev, self._last = partition, prev, part.last
-        self._policy, self._park, self._parked = policy, park, parked
+        self._policy, self._rules = policy, rules
+        self._park, self._parked = park, parked
         self._first, self._repeats, self._unfit = part.first, part.repeats, part.unfit
         self._told: dict[bytes, bytes] = {}
         self._conflicts: dict[bytes, list[Unfit]] = {}
@@ -211,7 +221,7 @@ class _Posting:
                 case b"accounts":
                     self._seen |= {name.decode(): record.decode() for name, record in _pairs(told)}
                 case b"adopting":
-                    raise LedgerClosed("a policy is being adopted")
+                    raise LedgerClosed(Closure.model_validate_json(told[0]).sentence())
                 case b"policy" if told[0]:
                     raise PolicyChanged(told[0].decode())
                 case _:
@@ -267,6 +277,7 @@ class _Posting:
             self._partition,
             self._prev,
             self._last,
+            self._rules.number,
             self._policy.sha256,
             self._posted_at.isoformat(),
             b"".join(
@@ -279,7 +290,7 @@ class _Posting:
             "0",
             len(chunks),
             *chunks,
-            *(f"{timestamp_ms} {alert.model_dump_json()}" for _, timestamp_ms, alert in alerts),
+            *(outbox_entry(timestamp_ms, alert) for _, timestamp_ms, alert in alerts),
         ]
 
     def _sum_up(self, fresh: Sequence[Judged]) -> "tuple[dict[tuple[str, str], _Row], list[Kept]]":
@@ -322,7 +333,7 @@ class _Posting:
                 shipped_to |= not charge.carried
                 if not shipped_to:
                     continue
-                limits = limits_of(self._policy, charge)
+                limits = limits_of(self._rules.in_force, charge)
                 marks, crossings = settle(marks, limits, posted, self._posted_at)
                 quiet = LOUD if charge.kind == "uveu" else quiet_range(marks, limits)
                 if crossings:
@@ -346,8 +357,9 @@ class _Posting:
             event,
             limits=limits,
             assessment=assess(event, self._policy),
-            policy=self._policy,
+            policy=self._rules.in_force,
             recorded_at=self._posted_at,
+            measured_since=self._rules.measured_since(charge.account, charge.period),
         )
         return [(item.offset, item.timestamp_ms, alert) for alert in told]
 

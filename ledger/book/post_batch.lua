@@ -6,43 +6,44 @@
   KEYS[2]  balances   hash    account|period -> "posted reserved held quiet_from quiet_below last_posted_at marks"
   KEYS[3]  journal    stream  one entry a posted run, <number>-0
   KEYS[4]  outbox     list    alerts that are not on the topic yet
-  KEYS[5]  meta       hash    checkpoint:<partition>, end:<partition>, policy, adopting, entries, posted_at
+  KEYS[5]  meta       hash    checkpoint:<partition>, end:<partition>, adoption, adopting, entries, posted_at
 
   ARGV[1]  partition   "<topic>:<number>"
   ARGV[2]  prev        offset delivered before this run, -1 for none
   ARGV[3]  last        offset the checkpoint moves to
-  ARGV[4]  policy      SHA-256 of the policy the run was judged under
-  ARGV[5]  posted_at   RFC 3339, the worker's clock
-  ARGV[6]  ids         new events, 27 bytes each: key digest (16), content digest and kind (9), index in the entry (2)
-  ARGV[7]  told        known ids the worker has dealt with, 32 bytes each: key digest (16), the value it was told (16)
-  ARGV[8]  accounts    JSON rows [field, posted, reserved, held, lowest, highest, last_posted_at, expected, record]:
+  ARGV[4]  adoption    number of the newest adoption the worker knows of
+  ARGV[5]  policy      SHA-256 of the policy the run was judged under
+  ARGV[6]  posted_at   RFC 3339, the worker's clock
+  ARGV[7]  ids         new events, 27 bytes each: key digest (16), content digest and kind (9), index in the entry (2)
+  ARGV[8]  told        known ids the worker has dealt with, 32 bytes each: key digest (16), the value it was told (16)
+  ARGV[9]  accounts    JSON rows [field, posted, reserved, held, lowest, highest, last_posted_at, expected, record]:
                        changes in TPP (held in lines), the lowest and highest use on the way relative to the start, the
                        latest posting, and, where the worker has seen the account, the record it expects ("" for none)
                        and the one to write
-  ARGV[9]  reserved    "1" if reserved amounts count as used, else "0"
-  ARGV[10] chunks      how many of the following are chunks of the journal entry; the rest are alerts for the outbox
-  ARGV[11] first chunk or alert, and so on; an alert is "<record's Kafka time in ms> <alert in JSON>"
+  ARGV[10] reserved    "1" if reserved amounts count as used, else "0"
+  ARGV[11] chunks      how many of the following are chunks of the journal entry; the rest are alerts for the outbox
+  ARGV[12] first chunk or alert, and so on; an alert is "<record's Kafka time in ms> <alert in JSON>"
 
   Returns {status, ...}
     "posted"    the checkpoint is at last; the journal entry's number follows, 0 if the run held nothing new
     "behind"    prev is below the checkpoint, which follows: nothing written, drop what is at or below it
     "fenced"    the checkpoint, which follows, is below prev: nothing written, this ledger has forgotten; stop
-    "adopting"  the ledger is between two policies: nothing written, wait
-    "policy"    another policy rules, its SHA-256 follows: nothing written, judge again
+    "adopting"  the ledger is closed for the adoption that follows, in JSON: nothing written, wait
+    "policy"    the newest adoption is the one that follows ("" if there is none): nothing written, judge again
     "known"     ids that are known with another value than told: nothing written; key, value, key, value follow
     "accounts"  accounts that would cross a level or are not as expected: nothing written; field, record ("" for
                 none), ... follow
   Why a script: ids, balances, journal, alerts and checkpoint survive or vanish together.
 ]]
 local partition, prev, last = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local meta = redis.call('HMGET', KEYS[5], 'checkpoint:' .. partition, 'policy', 'adopting', 'entries')
-if meta[3] then return {'adopting'} end
+local meta = redis.call('HMGET', KEYS[5], 'checkpoint:' .. partition, 'adoption', 'adopting', 'entries')
+if meta[3] then return {'adopting', meta[3]} end
 if meta[2] ~= ARGV[4] then return {'policy', meta[2] or ''} end
 local checkpoint = tonumber(meta[1] or '-1')
 if prev < checkpoint then return {'behind', meta[1]} end
 if checkpoint < prev then return {'fenced', meta[1] or '-1'} end
 
-local ids, told = ARGV[6], ARGV[7]
+local ids, told = ARGV[7], ARGV[8]
 local fresh, asked, said = {}, {}, {}
 for at = 1, #ids, 27 do
   local key = string.sub(ids, at, at + 15)
@@ -62,7 +63,7 @@ if #asked > 0 then
   if #known > 1 then return known end
 end
 
-local rows, writes, moved, before = cjson.decode(ARGV[8]), {}, {'accounts'}, {}
+local rows, writes, moved, before = cjson.decode(ARGV[9]), {}, {'accounts'}, {}
 for i, row in ipairs(rows) do
   local field, expected = row[1], row[8]
   local record = redis.call('HGET', KEYS[2], field) or ''
@@ -73,7 +74,7 @@ for i, row in ipairs(rows) do
     local posted, reserved, held, from, below, latest, marks =
       string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
     local used = tonumber(posted)
-    if ARGV[9] == '1' then used = used + tonumber(reserved) end
+    if ARGV[10] == '1' then used = used + tonumber(reserved) end
     if used + row[5] >= tonumber(from) and used + row[6] < tonumber(below) then
       if row[7] ~= '' and (latest == '-' or latest < row[7]) then latest = row[7] end
       written = string.format('%.0f %.0f %.0f %s %s %s %s', posted + row[2], reserved + row[3], held + row[4],
@@ -89,7 +90,7 @@ for i, row in ipairs(rows) do
 end
 if #moved > 1 then return moved end
 
-local entry, chunks = 0, tonumber(ARGV[10])
+local entry, chunks = 0, tonumber(ARGV[11])
 if #fresh > 0 then
   entry = tonumber(meta[4] or '0') + 1
   local head, values = struct.pack('>I5', entry), {}
@@ -99,18 +100,18 @@ if #fresh > 0 then
     values[#values + 1] = string.sub(ids, at + 17, at + 25) .. head .. string.sub(ids, at + 26, at + 27)
   end
   redis.call('HSET', KEYS[1], unpack(values))
-  local fields = {'partition', partition, 'last', last, 'policy', ARGV[4], 'posted_at', ARGV[5],
+  local fields = {'partition', partition, 'last', last, 'policy', ARGV[5], 'posted_at', ARGV[6],
     'before', #before > 0 and cjson.encode(before) or '[]'}
   for i = 1, chunks do
-    fields[#fields + 1], fields[#fields + 2] = 'chunk' .. i, ARGV[10 + i]
+    fields[#fields + 1], fields[#fields + 2] = 'chunk' .. i, ARGV[11 + i]
   end
-  if #ARGV > 10 + chunks then
-    fields[#fields + 1], fields[#fields + 2] = 'alerts', table.concat(ARGV, '\n', 11 + chunks)
+  if #ARGV > 11 + chunks then
+    fields[#fields + 1], fields[#fields + 2] = 'alerts', table.concat(ARGV, '\n', 12 + chunks)
   end
   redis.call('XADD', KEYS[3], entry .. '-0', unpack(fields))
 end
 if #writes > 0 then redis.call('HSET', KEYS[2], unpack(writes)) end
-for i = 11 + chunks, #ARGV do redis.call('RPUSH', KEYS[4], ARGV[i]) end
-redis.call('HSET', KEYS[5], 'checkpoint:' .. partition, last, 'posted_at', ARGV[5])
+for i = 12 + chunks, #ARGV do redis.call('RPUSH', KEYS[4], ARGV[i]) end
+redis.call('HSET', KEYS[5], 'checkpoint:' .. partition, last, 'posted_at', ARGV[6])
 if entry > 0 then redis.call('HSET', KEYS[5], 'entries', entry) end
 return {'posted', entry}

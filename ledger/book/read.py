@@ -1,6 +1,5 @@
 """Balances, decisions and freshness, for everybody who asks. Writes nothing."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +9,17 @@ from typing import cast
 from redis.asyncio import Redis
 
 from ledger.book.account import AccountBalance, account_of, field_of
+from ledger.book.adopted import Adopted
 from ledger.book.ids import digest_of_key, place_of
 from ledger.book.journal import CHUNK, JournalEvent, unpack
 from ledger.book.keys import Keys
 from ledger.book.script import asked
-from ledger.errors import LedgerError
-from ledger.policy import Policy, policy_from_document
+from ledger.errors import LedgerError, LedgerUnavailable
+from ledger.policy import Policy
+from ledger.rules.adoptions import Rulebook
 from ledger.rules.assess import assess
 from ledger.rules.describe import describe
+from schemas.adoption import Closure
 from schemas.cloudevents import read_event
 from schemas.decision import Decision
 from schemas.quota_alert import QuotaAlert
@@ -77,20 +79,20 @@ class Reader:
         self._redis = redis
         self._keys = Keys(ledger)
         self._now = now
-        self._policies: dict[str, Policy] = {}
+        self._adopted = Adopted(redis, ledger)
+
+    async def rules(self) -> Rulebook | None:
+        """The policies that were adopted, the newest in force; None before the first worker adopted one."""
+        return await self._adopted.rules()
 
     async def policy(self) -> Policy | None:
         """The policy in force; None before the first worker adopted one."""
-        sha256 = await asked(self._redis.hget(self._keys.meta, "policy"))
-        return await self._policy_by(sha256.decode()) if sha256 else None
+        rules = await self._adopted.rules()
+        return rules.in_force if rules else None
 
-    async def _policy_by(self, sha256: str) -> Policy:
-        if sha256 not in self._policies:
-            document = await asked(self._redis.hget(self._keys.policies, sha256))
-            if document is None:
-                raise LedgerError(f"policy {sha256} rules but its document is missing: restart a worker")
-            self._policies[sha256] = await asyncio.to_thread(policy_from_document, json.loads(document))
-        return self._policies[sha256]
+    async def closure(self) -> Closure | None:
+        """The adoption for which the ledger is closed; None while it is open."""
+        return await self._adopted.closure()
 
     async def balances(self, period: str) -> dict[str, AccountBalance]:
         """Every account that was ever touched in a period, by its name."""
@@ -137,7 +139,10 @@ class Reader:
             return None
         found = await read_place(self._redis, self._keys, place_of(value))
         event = found.read_event(source)
-        policy = await self._policy_by(found.entry[b"policy"].decode())
+        rules = await self.rules()
+        if rules is None:
+            raise LedgerUnavailable("Redis was emptied just now: ask again")
+        policy = rules.policy(found.entry[b"policy"].decode())
         assessment = assess(event, policy)
         alerts = [
             QuotaAlert.model_validate_json(line.split(b" ", 1)[1])

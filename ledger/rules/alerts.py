@@ -1,7 +1,7 @@
 """From what was noticed to the alert that is told, with an id that is the same however often it is told."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from ledger.policy import Policy
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.levels import Crossing, Limits
+from schemas.adoption import Adoption
 from schemas.quota_alert import AlertKind, QuotaAlert, Severity
 from schemas.rejected_record import RejectedRecord
 from schemas.shipment_event import ShipmentEvent
@@ -70,8 +71,9 @@ def crossing_alerts(
     assessment: Assessment,
     policy: Policy,
     recorded_at: datetime,
+    measured_since: str | None = None,
 ) -> list[QuotaAlert]:
-    """An account reached levels, passed its cap, or came back.
+    """An account reached levels, passed its cap, or came back, by an event.
 
     Args:
         crossings: what happened, in order.
@@ -79,37 +81,112 @@ def crossing_alerts(
         event: the charge's.
         limits: what the levels are measured by.
         assessment: of the event.
-        policy: the one in force.
+        policy: the one in force, whose levels they are.
         recorded_at: the moment of the posting.
+        measured_since: the name of the adoption since which the account's limits are these; the policy's own if None.
     """
-    cap, told = limits.cap_tpp, []
+    since = measured_since or policy.sha256
+    return [
+        _told_of(event, assessment, policy, recorded_at, **told)
+        for told in _crossed(crossings, charge, limits, policy, since)
+    ]
+
+
+def remeasured_alerts(
+    crossings: Sequence[Crossing],
+    unchanged: ChargeDue,
+    adoption: Adoption,
+    *,
+    limits: Limits,
+    policy: Policy,
+    measured_since: str,
+) -> list[QuotaAlert]:
+    """An account stands otherwise because a policy measures it by other limits, though nothing was charged.
+
+    Args:
+        crossings: what happened, in order.
+        unchanged: the account, as a charge of nothing.
+        adoption: of the policy.
+        limits: what the levels are measured by from now on.
+        policy: the one adopted.
+        measured_since: the name of the adoption under which the crossing began; a recovery ends one of an earlier.
+    """
+    country = unchanged.country
+    day = adoption.adopted_at.date()
+    tier = policy.tier_on(country, day)[0] if country is not None and country in policy.countries else None
+    return [
+        QuotaAlert(
+            tier=tier,
+            occurred_at=adoption.adopted_at,
+            recorded_at=adoption.adopted_at,
+            policy_id=policy.id,
+            policy_sha256=policy.sha256,
+            **told,
+        )
+        for told in _crossed(crossings, unchanged, limits, policy, measured_since)
+    ]
+
+
+def adopted_alert(adoption: Adoption, name: str, before: Adoption) -> QuotaAlert:
+    """A policy was adopted in the place of another.
+
+    Args:
+        adoption: of the new one.
+        name: what tells this adoption from others: the policy's SHA-256, with the number if it was adopted before.
+        before: the adoption until now.
+    """
+    return QuotaAlert(
+        alert_id=alert_id("policy.adopted", name),
+        kind="policy.adopted",
+        severity="info",
+        occurred_at=adoption.adopted_at,
+        recorded_at=adoption.adopted_at,
+        policy_id=adoption.policy_id,
+        policy_sha256=adoption.policy_sha256,
+        incident_key=f"policy.adopted/{adoption.number}",
+        message=(
+            f"The policy {adoption.policy_id} was adopted in the place of {before.policy_id}: it judges what comes "
+            "onto the topic from now on, and measures every account."
+        ),
+        evidence={
+            "number": adoption.number,
+            "from": dict(adoption.begins),
+            "before": {"policy_id": before.policy_id, "policy_sha256": before.policy_sha256},
+            "actor": adoption.actor,
+            "reason": adoption.reason,
+        },
+        url="/v1/policy",
+    )
+
+
+def _crossed(
+    crossings: Sequence[Crossing], charge: ChargeDue, limits: Limits, policy: Policy, measured_since: str
+) -> Iterator[dict[str, Any]]:
+    """What is told of each crossing, whatever brought it about."""
+    cap = limits.cap_tpp
     rule = "quota" if charge.kind == "country" else charge.kind
     for crossing in crossings:
-        assert cap is not None, f"{charge.account} crossed a level without a cap"
+        assert cap is not None or crossing.kind == "recovered", f"{charge.account} crossed a level without a cap"
         kind = ALERT_KINDS.get((charge.kind, crossing.kind))
         if kind is not None:
-            alert = _told_of(
-                event,
-                assessment,
-                policy,
-                recorded_at,
-                alert_id=alert_id(kind, charge.account, charge.period, crossing.level, policy.sha256, crossing.armed),
-                kind=kind,
-                severity=_severity(crossing, charge),
-                country=charge.country,
-                account=charge.account,
-                period=charge.period,
-                level=crossing.level,
-                used_tpp=crossing.used_tpp,
-                cap_tpp=cap,
-                used_ratio=round(crossing.used_tpp / cap, 6) if cap else None,
-                incident_key=f"{rule}/{charge.account}/{charge.period}",
-                message=_crossing_in_words(crossing, charge, cap, policy),
-                evidence={"armed": crossing.armed, "charged_tpp": charge.tpp},
-                url=_url_of(charge),
-            )
-            told.append(alert)
-    return told
+            yield {
+                "alert_id": alert_id(
+                    kind, charge.account, charge.period, crossing.level, measured_since, crossing.armed
+                ),
+                "kind": kind,
+                "severity": _severity(crossing, charge),
+                "country": charge.country,
+                "account": charge.account,
+                "period": charge.period,
+                "level": crossing.level,
+                "used_tpp": crossing.used_tpp,
+                "cap_tpp": cap,
+                "used_ratio": round(crossing.used_tpp / cap, 6) if cap else None,
+                "incident_key": f"{rule}/{charge.account}/{charge.period}",
+                "message": _crossing_in_words(crossing, charge, cap, policy),
+                "evidence": {"armed": crossing.armed, "charged_tpp": charge.tpp},
+                "url": _url_of(charge),
+            }
 
 
 def _severity(crossing: Crossing, charge: ChargeDue) -> Severity:
@@ -120,15 +197,19 @@ def _severity(crossing: Crossing, charge: ChargeDue) -> Severity:
     return "critical" if charge.kind == "country" and crossing.level >= CRITICAL_FROM_LEVEL else "warning"
 
 
-def _crossing_in_words(crossing: Crossing, charge: ChargeDue, cap_tpp: int, policy: Policy) -> str:
+def _crossing_in_words(crossing: Crossing, charge: ChargeDue, cap_tpp: int | None, policy: Policy) -> str:
+    country = charge.country or ""
+    name = policy.countries[country].name if country in policy.countries else charge.account
+    if cap_tpp is None:
+        return f"{name} is measured by no cap in {charge.period} any more: {crossing.used_tpp:,} TPP are used."
     share = f"{100 * crossing.used_tpp / cap_tpp:.1f} %" if cap_tpp else "all and more"
     figures = f"{crossing.used_tpp:,} of {cap_tpp:,} TPP in {charge.period} ({share})"
     if charge.kind != "country":
         what = f"The {charge.kind.upper()} account {charge.account.partition(':')[2]}"
         if crossing.kind == "exceeded":
-            return f"{what} is past its limit: {figures}. This shipment needed a licence."
+            licence = " This shipment needed a licence." if charge.tpp else ""
+            return f"{what} is past its limit: {figures}.{licence}"
         return f"{what} is near its limit: {figures}."
-    name = policy.countries[charge.country or ""].name
     if crossing.kind == "exceeded":
         return f"{name} is past its cap: {figures}."
     if crossing.kind == "recovered":

@@ -56,8 +56,14 @@ def charges_due(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
 
 def limits_of(policy: Policy, charge: ChargeDue) -> Limits:
     """What the levels of a charge's account are measured by: the policy's cap, or a share that came with the event."""
-    cap_tpp = charge.cap_tpp if charge.kind == "uveu" else policy.account_cap(charge.account, charge.period)
-    return Limits(cap_tpp, policy.levels_of(charge.kind))
+    if charge.kind == "uveu":
+        return Limits(charge.cap_tpp, policy.levels_of(charge.kind))
+    return account_limits(policy, charge.account, charge.period)
+
+
+def account_limits(policy: Policy, account: str, period: str) -> Limits:
+    """What the policy alone measures an account by."""
+    return Limits(policy.account_cap(account, period), policy.levels_of(account.partition(":")[0]))
 
 
 def notice_due(case: Case, tpp: int) -> list[Notice]:

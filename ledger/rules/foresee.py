@@ -1,6 +1,6 @@
 """What would be told if an event were booked now. Books nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from ledger.policy import Policy
@@ -18,6 +18,8 @@ def foreseen_alerts(
     policy: Policy,
     standing: Mapping[tuple[str, str], tuple[int, Marks]],
     at: datetime,
+    *,
+    measured_since: Callable[[str, str], str] | None = None,
 ) -> list[QuotaAlert]:
     """The alerts that booking this event would give rise to.
 
@@ -27,6 +29,8 @@ def foreseen_alerts(
         policy: the policy it was judged under.
         standing: (account, period) -> its use in TPP and its levels now; an account that is absent stands at zero.
         at: the moment of the booking.
+        measured_since: names the adoption since which an account and period are measured as they are, by which alerts
+            have their ids; None for a policy that is not in force.
     """
     told = notice_alerts(event, assessment, policy, at)
     for charge in assessment.charges:
@@ -36,6 +40,13 @@ def foreseen_alerts(
         limits = limits_of(policy, charge)
         _, crossings = settle(marks, limits, used + charge.tpp, at)
         told += crossing_alerts(
-            crossings, charge, event, limits=limits, assessment=assessment, policy=policy, recorded_at=at
+            crossings,
+            charge,
+            event,
+            limits=limits,
+            assessment=assessment,
+            policy=policy,
+            recorded_at=at,
+            measured_since=measured_since(charge.account, charge.period) if measured_since else None,
         )
     return told

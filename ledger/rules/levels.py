@@ -93,6 +93,34 @@ def settle(marks: Marks, limits: Limits, used_tpp: int, at: datetime) -> tuple[M
     return now, told
 
 
+def measure_anew(marks: Marks, limits: Limits, used_tpp: int, at: datetime) -> tuple[Marks, list[Crossing]]:
+    """Measure an account by other limits: every level is armed anew, and stands crossed only if it is reached now.
+
+    What stands then depends on the use and the limits alone, not on what was crossed before: a Redis that is filled
+    again under these limits comes to the same.
+
+    Args:
+        marks: as they stood under the limits before.
+        limits: the account's cap and levels from now on.
+        used_tpp: the use.
+        at: the moment noted for marks crossed now.
+
+    Returns:
+        The marks as they stand now, and what is to be told: one recovery, of the highest level that stood crossed and
+        that the use is below now, and then every level that is reached, lowest first.
+    """
+    now, told = settle({}, limits, used_tpp, at)
+    fallen = [
+        (100 if name == OVER else int(name), mark.armed)
+        for name, mark in marks.items()
+        if mark.crossed_at is not None and (limits.cap_tpp is None or used_tpp < limits.reached_at(name))
+    ]
+    if fallen:
+        level, armed = max(fallen)
+        told.insert(0, Crossing("recovered", level, armed, used_tpp))
+    return now, told
+
+
 LOUD = (FAR, -FAR)
 """The quiet range of an account whose cap comes with each event: every change of it is looked at."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from ledger.book.read import Reader
 from ledger.errors import LedgerUnavailable, WrongCall
 from ledger.policy import Policy, load_policy, shipped_policies
+from ledger.rules.adoptions import Rulebook
 from ledger.rules.assess import assess
 from ledger.rules.describe import describe
 from ledger.rules.foresee import foreseen_alerts
@@ -22,28 +23,37 @@ class UnknownCountry(WrongCall):
     """No country of the policy's table has this code."""
 
 
-async def policy_in_force(reader: Reader) -> Policy:
-    """The adopted policy.
+async def adopted_rules(reader: Reader) -> Rulebook:
+    """The adopted policies.
 
     Raises:
         LedgerUnavailable: none is adopted yet, or Redis does not answer.
     """
-    policy = await reader.policy()
-    if policy is None:
+    rules = await reader.rules()
+    if rules is None:
         raise LedgerUnavailable("no policy is adopted yet: the first worker of a ledger adopts one when it starts")
-    return policy
+    return rules
+
+
+async def policy_in_force(reader: Reader) -> Policy:
+    """The policy that was adopted last.
+
+    Raises:
+        LedgerUnavailable: as `adopted_rules`.
+    """
+    return (await adopted_rules(reader)).in_force
 
 
 async def quota_list(reader: Reader, period: str | None, today: date) -> QuotaList:
     """Every country's balance in a period, the current one if None, by country code.
 
+    A period by which only an earlier policy counted is answered under that: what was booked in it stays there.
+
     Raises:
-        WrongCall: the policy in force counts by no such period.
-        LedgerUnavailable: as `policy_in_force`.
+        WrongCall: no adopted policy counts by such a period.
+        LedgerUnavailable: as `adopted_rules`.
     """
-    policy = await policy_in_force(reader)
-    period = period or _current_period(policy, today)
-    policy.period_days(period)
+    policy, period = await _policy_and_period(reader, period, today)
     freshness = await reader.freshness()  # before the balances: it may tell less than they hold, never more
     balances = await reader.balances(period)
     items = [
@@ -60,10 +70,8 @@ async def quota_of(reader: Reader, country: str, period: str | None, today: date
         UnknownCountry: with a hint at the likely one.
         WrongCall, LedgerUnavailable: as `quota_list`.
     """
-    policy = await policy_in_force(reader)
-    check_country(policy, country)
-    period = period or _current_period(policy, today)
-    policy.period_days(period)
+    check_country(await policy_in_force(reader), country)
+    policy, period = await _policy_and_period(reader, period, today)
     freshness = await reader.freshness()
     balance = await reader.balance(f"country:{country}", period)
     return quota_status(country, period, balance, policy, today=today, freshness=freshness)
@@ -81,13 +89,15 @@ async def assessment_of(reader: Reader, event: ShipmentEvent, policy: Policy, no
     for charge in assessment.charges:
         if balance := await reader.balance(charge.account, charge.period):
             standing[charge.account, charge.period] = (balance.posted_tpp, balance.marks)
+    rules = await reader.rules()
+    measured_since = rules.measured_since if rules and rules.in_force.sha256 == policy.sha256 else None
     return describe(
         event,
         assessment,
         policy,
         outcome=None,
         balances={account: used for account, (used, _) in standing.items()},
-        alerts=foreseen_alerts(event, assessment, policy, standing, now),
+        alerts=foreseen_alerts(event, assessment, policy, standing, now, measured_since=measured_since),
         recorded_at=None,
     )
 
@@ -112,6 +122,15 @@ def _shipped_policy(policy_id: str, chips: Path | None) -> Policy:
     if policy_id not in shipped_policies():
         raise WrongCall(f"{policy_id!r} is no shipped policy; there are {', '.join(shipped_policies())}")
     return load_policy(policy_id, chips)
+
+
+async def _policy_and_period(reader: Reader, period: str | None, today: date) -> tuple[Policy, str]:
+    """A period, the current one if None, and the policy that counts by it."""
+    rules = await adopted_rules(reader)
+    period = period or _current_period(rules.in_force, today)
+    policy = rules.counting_by(period)
+    policy.period_days(period)
+    return policy, period
 
 
 def _current_period(policy: Policy, today: date) -> str:

@@ -48,10 +48,13 @@ async def readyz(parts: PartsHere) -> Ready:
         policy = await policy_in_force(parts.reader)
         freshness = await parts.reader.freshness()
         stopped = await parts.reader.stopped_workers()
+        closure = await parts.reader.closure()
     except LedgerUnavailable as failure:
         raise _not_ready(str(failure)) from None
     if stopped:
         raise _not_ready("; ".join(stopped))
+    if closure:
+        raise _not_ready(closure.sentence())
     kafka: Literal["ok", "away"] = "ok" if await _kafka_listens(parts.settings.kafka_bootstrap) else "away"
     return Ready(kafka=kafka, policy_id=policy.id, policy_sha256=policy.sha256, freshness=freshness)
 

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from ledger.errors import LedgerError, LedgerUnavailable, PositionLost, WrongCall
-from streams.cli import alerts, explain, keys, processes, sample, send, status, topics
+from streams.cli import alerts, explain, keys, policy, processes, sample, send, status, topics
 
 EXIT_FOUND_WRONG = 1
 _EXIT_CODES: tuple[tuple[type[LedgerError], int], ...] = ((WrongCall, 2), (LedgerUnavailable, 69), (PositionLost, 70))
@@ -45,6 +45,7 @@ alerts.add_to(app)
 explain.add_to(app)
 topics.add_to(app)
 keys.add_to(app)
+policy.add_to(app)
 
 
 def main() -> None:

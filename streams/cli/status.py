@@ -23,6 +23,8 @@ def status(
     """How much of each country's quota is used."""
     settings = settings_here()
     today = now().date()
+    if closure := ask(settings, lambda reader, _: reader.closure()):
+        typer.echo(closure.sentence(), err=True)
     if country is None:
         quotas = ask(settings, lambda reader, _: quota_list(reader, period, today))
         show_json(quotas) if json else show(quota_table(quotas))

@@ -24,6 +24,7 @@ from streams.settings import Settings
 from streams.webhooks.feed import Feed
 from streams.webhooks.jobs import Jobs
 from streams.webhooks.subscription import read_record
+from tests.live_redis.adopting import adopt
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 POLICY = load_policy("annual-50k")
@@ -53,7 +54,7 @@ class Desk:
     """The endpoint of one ledger, and what a worker would do to that ledger."""
 
     def __init__(self, redis, ledger, settings):
-        self.redis, self.keys, self.topic = redis, Keys(ledger), Topic()
+        self.redis, self.ledger, self.keys, self.topic = redis, ledger, Keys(ledger), Topic()
         self.book = Book(redis, ledger, now=lambda: NOW)
         self.position = Position(redis, ledger)
         self.offset = -1
@@ -70,8 +71,7 @@ class Desk:
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
 
     async def adopt(self):
-        await self.redis.hset(self.keys.meta, "policy", POLICY.sha256)
-        await self.redis.hset(self.keys.policies, POLICY.sha256, json.dumps(POLICY.document()))
+        self.rules = await adopt(self.redis, self.ledger, POLICY)
 
     async def post(self, *events):
         async def park(_):
@@ -82,7 +82,7 @@ class Desk:
             value = json.dumps(event).encode()
             read = read_event(value, default_source="/kafka/shipments")
             run.append(Judged(offset, 1_770_000_000_000, value, (), event=read, assessment=assess(read, POLICY)))
-        await self.book.post(PARTITION, self.offset, run, policy=POLICY, park=park)
+        await self.book.post(PARTITION, self.offset, [(POLICY, run)], rules=self.rules, park=park)
         self.offset += len(run)
 
     async def tell(self, offset, **alert):

@@ -1,16 +1,16 @@
 """Keys at the endpoint on a real Redis: who may make which call, and what everybody else is told."""
 
-import json
 from datetime import UTC, datetime
 
 import httpx2
 import pytest
 from pydantic import SecretStr
 
-from ledger.book.kept_settings import KeptSettings, Setting
+from ledger.book.kept_settings import KeptSettings
 from ledger.book.keys import Keys
 from ledger.book.read import Reader
 from ledger.book.script import connect
+from ledger.book.setting import Setting
 from ledger.policy import load_policy
 from streams.api.app import create_app
 from streams.api.key_ring import KeyRing
@@ -18,6 +18,7 @@ from streams.api.keys import SCOPES, create
 from streams.settings import Settings
 from streams.webhooks.feed import Feed
 from streams.webhooks.jobs import Jobs
+from tests.live_redis.adopting import adopt
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 POLICY = load_policy("annual-50k")
@@ -96,8 +97,7 @@ def routes(found):
 @pytest.fixture
 async def door(redis, ledger):
     door = Door(redis, ledger)
-    await redis.hset(door.keys.meta, "policy", POLICY.sha256)
-    await redis.hset(door.keys.policies, POLICY.sha256, json.dumps(POLICY.document()))
+    await adopt(redis, ledger, POLICY)
     async with door.http:
         yield door
 

@@ -6,7 +6,6 @@ from itertools import permutations
 
 import pytest
 
-from ledger.book.keys import Keys
 from ledger.book.outbox import Outbox
 from ledger.book.post import Book, Judged
 from ledger.book.read import Reader
@@ -15,6 +14,7 @@ from ledger.rules.assess import assess
 from schemas.cloudevents import read_event
 from schemas.quota_alert import QuotaAlert
 from tests.builders import on, raw_shipment
+from tests.live_redis.adopting import adopt
 
 PARTITION = "shipments:3"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -33,14 +33,13 @@ class Desk:
     """A book on one ledger under the rule as published, which posts each shipment in a run of its own."""
 
     def __init__(self, redis, ledger):
-        self.redis, self.keys, self.count = redis, Keys(ledger), 0
+        self.redis, self.ledger, self.count = redis, ledger, 0
         self.book = Book(redis, ledger, now=lambda: NOW)
         self.reader = Reader(redis, ledger, now=lambda: NOW)
         self.outbox = Outbox(redis, ledger, relay="test")
 
     async def adopt(self):
-        await self.redis.hset(self.keys.meta, "policy", POLICY.sha256)
-        await self.redis.hset(self.keys.policies, POLICY.sha256, json.dumps(POLICY.document()))
+        self.rules = await adopt(self.redis, self.ledger, POLICY)
 
     async def post(self, *shipments):
         items = []
@@ -51,7 +50,7 @@ class Desk:
                 Judged(self.count, 1_770_000_000_000, value, (), event=event, assessment=assess(event, POLICY))
             )
             self.count += 1
-        await self.book.post(PARTITION, items[0].offset - 1, items, policy=POLICY, park=None)
+        await self.book.post(PARTITION, items[0].offset - 1, [(POLICY, items)], rules=self.rules, park=None)
 
     async def told(self):
         entries = await self.outbox.head(1000)

@@ -7,17 +7,21 @@ import pytest
 
 from ledger.book.account import account_of, field_of
 from ledger.book.ids import digest_of_key
+from ledger.book.kept_settings import KeptSettings
 from ledger.book.keys import Keys
 from ledger.book.outbox import Outbox
 from ledger.book.position import Position
 from ledger.book.post import Book, Judged, Unfit
 from ledger.book.read import Reader
-from ledger.errors import LedgerClosed, LedgerError, PolicyChanged, PositionLost, WrongCall
+from ledger.book.setting import Setting
+from ledger.errors import LedgerClosed, LedgerError, PositionLost, WrongCall
 from ledger.policy import load_policy
 from ledger.rules.assess import assess
+from schemas.adoption import Closure
 from schemas.cloudevents import read_event
 from schemas.quota_alert import QuotaAlert
 from schemas.rejected_record import FieldError, RejectedRecord
+from tests.live_redis.adopting import adopt
 
 PARTITION = "shipments:3"
 CAP = 791_600_000
@@ -43,7 +47,8 @@ class Desk:
     """A book on one ledger, with a rejects topic that is a list."""
 
     def __init__(self, redis, ledger):
-        self.redis, self.keys, self.parked = redis, Keys(ledger), []
+        self.redis, self.ledger, self.keys, self.parked = redis, ledger, Keys(ledger), []
+        self.rules = None
         self.book = Book(redis, ledger, now=lambda: NOW)
         self.reader = Reader(redis, ledger, now=lambda: NOW)
         self.position = Position(redis, ledger)
@@ -53,7 +58,10 @@ class Desk:
         async def keep(parked):
             self.parked += parked
 
-        return await self.book.post(partition, prev, items, policy=POLICY, park=park or keep)
+        return await self.book.post(partition, prev, [(POLICY, items)], rules=self.rules, park=park or keep)
+
+    async def adopt(self, policy=POLICY):
+        self.rules = await adopt(self.redis, self.ledger, policy)
 
     async def posted(self, country="IN"):
         balance = await self.reader.balance(f"country:{country}", "2026")
@@ -72,8 +80,7 @@ class Desk:
 @pytest.fixture
 async def desk(any_redis, ledger):
     desk = Desk(any_redis, ledger)
-    await any_redis.hset(desk.keys.meta, "policy", POLICY.sha256)
-    await any_redis.hset(desk.keys.policies, POLICY.sha256, json.dumps(POLICY.document()))
+    await desk.adopt()
     return desk
 
 
@@ -232,7 +239,8 @@ async def test_when_parking_fails_nothing_moves(desk):
 
 
 async def test_a_run_that_is_tried_again_parks_nothing_twice(desk):
-    await desk.redis.hset(desk.keys.meta, "adopting", "1")
+    closure = Closure(number=2, policy_id="other", policy_sha256="0" * 64, since=NOW)
+    await desk.redis.hset(desk.keys.meta, "adopting", closure.model_dump_json())
     for _ in range(3):
         with pytest.raises(LedgerClosed):
             await desk.post(-1, unfit(0), record(1, "a"))
@@ -240,20 +248,6 @@ async def test_a_run_that_is_tried_again_parks_nothing_twice(desk):
     await desk.post(-1, unfit(0), record(1, "a"))
 
     assert [item.offset for item in desk.parked] == [0]
-
-
-async def test_a_run_judged_under_another_policy_is_not_posted(desk):
-    await desk.redis.hset(desk.keys.meta, "policy", "0" * 64)
-
-    with pytest.raises(PolicyChanged):
-        await desk.post(-1, record(0, "a"))
-
-
-async def test_a_closed_ledger_takes_no_run(desk):
-    await desk.redis.hset(desk.keys.meta, "adopting", "1")
-
-    with pytest.raises(LedgerClosed):
-        await desk.post(-1, record(0, "a"))
 
 
 async def test_a_jump_tells_every_level_it_passes_once_and_in_order(desk):
@@ -284,13 +278,10 @@ async def test_the_event_that_crossed_is_named_even_in_the_middle_of_a_run(desk)
 async def test_a_replay_after_redis_lost_everything_tells_the_same_alert_ids(desk):
     await desk.post(-1, record(0, "a", quantity=45_500), unfit(1), record(2, "k", country="CN"))
     before = [alert.alert_id for alert in await desk.alerts()]
-    document = await desk.redis.hgetall(desk.keys.policies)
-    for name in ("ids", "balances", "journal", "outbox", "meta"):
-        await desk.redis.delete(getattr(desk.keys, name))
-    await desk.redis.hset(desk.keys.meta, "policy", POLICY.sha256)
+    await desk.redis.delete(*await desk.redis.keys(desk.keys.pattern))
+    await desk.adopt()
     await desk.post(-1, record(0, "a", quantity=45_500), unfit(1), record(2, "k", country="CN"))
 
-    assert document
     assert [alert.alert_id for alert in await desk.alerts()] == before
     assert len(before) == len(set(before)) >= 4
 
@@ -400,19 +391,17 @@ async def test_the_record_of_an_account_can_be_read_back(desk):
 
 
 async def test_settings_that_are_none_of_ours_are_passed_over(desk, any_redis, ledger):
-    from ledger.book.kept_settings import KeptSettings, Setting, adoption
-
     kept = KeptSettings(any_redis, ledger)
     odd = [
         Setting("webhook:wh_1", b"\xff\xfe"),
         Setting("webhook:wh_2", b"[1]"),
-        Setting("policy:00002", b"{}"),
-        Setting("policy:00003", b'{"document": {}}'),
+        Setting("policy:2", b"{}"),
         Setting("elsewhere", None),
         Setting("webhook:wh_3", b'{"id": "wh_3"}'),
-        adoption(POLICY, NOW.isoformat()),
     ]
-    assert await kept.keep("settings:0", -1, 6, odd) == 6
+    assert await kept.keep("settings:0", -1, 5, odd) == 5
+    for offset, value in enumerate((None, b"", b"\xff", b"[1]", b"{}", b'{"document": {}}'), start=6):
+        assert await kept.keep("settings:0", offset - 1, offset, [Setting("policy:00002", value)]) == offset
 
     assert list(await any_redis.hgetall(desk.keys.webhooks)) == [b"wh_3"]
     assert (await kept.policy()).sha256 == POLICY.sha256

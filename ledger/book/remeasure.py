@@ -1,0 +1,65 @@
+"""Accounts that a newly adopted policy measures by other limits: how they stand, and what is to be told of it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ledger.book.account import account_of
+from ledger.rules.adoptions import Rulebook
+from ledger.rules.alerts import remeasured_alerts
+from ledger.rules.assessment import ChargeDue
+from ledger.rules.channels import account_limits
+from ledger.rules.levels import measure_anew, quiet_range
+from schemas.decision import ChargeKind
+from schemas.quota_alert import QuotaAlert
+
+
+@dataclass(frozen=True, slots=True)
+class Remeasured:
+    """What changes with the limits: (field, record as it is, record to write) of each account, and the alerts."""
+
+    rows: list[tuple[str, str, str]]
+    alerts: list[QuotaAlert]
+
+
+def remeasure(records: Mapping[bytes, bytes], before: Rulebook, after: Rulebook) -> Remeasured:
+    """Measure every account once by the policy that `after` adds, where its limits are not what they were.
+
+    Left as they are: accounts whose limit comes with each event (uveu), and those to which nothing was shipped, for
+    each next charge of them is looked at anyway.
+
+    Args:
+        records: the accounts as they are kept.
+        before: the adoptions until now.
+        after: those, and one more.
+    """
+    adoption, rows, alerts = after.adoptions[-1], [], []
+    for name, record in sorted(records.items()):
+        field, text = name.decode(), record.decode()
+        account, _, period = field.rpartition("|")
+        limits = account_limits(after.in_force, account, period)
+        if account.startswith("uveu:") or limits == account_limits(before.in_force, account, period):
+            continue
+        balance = account_of(field, record)
+        if balance.last_posted_at is None:
+            continue
+        marks, crossings = measure_anew(balance.marks, limits, balance.posted_tpp, adoption.adopted_at)
+        rows.append((field, text, replace(balance, marks=marks, quiet=quiet_range(marks, limits)).to_record().decode()))
+        for crossing in crossings:
+            since = before if crossing.kind == "recovered" else after
+            alerts += remeasured_alerts(
+                [crossing],
+                _no_charge(account, period),
+                adoption,
+                limits=limits,
+                policy=after.in_force,
+                measured_since=since.measured_since(account, period),
+            )
+    return Remeasured(rows, alerts)
+
+
+def _no_charge(account: str, period: str) -> ChargeDue:
+    """An account as a charge of nothing."""
+    kind, _, name = account.partition(":")
+    kinds: dict[str, ChargeKind] = {"country": "country", "lpp": "lpp", "nveu": "nveu"}
+    country = None if kind == "lpp" else name.rpartition(":")[2]
+    return ChargeDue(kinds[kind], account, country, period, "posted", 0)

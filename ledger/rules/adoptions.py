@@ -1,0 +1,85 @@
+"""Which of the policies that a ledger adopted speaks where.
+
+What a record is charged follows from its place on the log: the policy that ruled when it came. Caps and alert levels
+belong to the ledger as it is now: whatever is booked is measured by the policy in force, so that a Redis that is filled
+again comes to the same levels in whatever order it reads.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import Protocol, TypeVar
+
+from ledger.policy import Policy
+from ledger.rules.channels import account_limits
+from schemas.adoption import Adoption
+
+
+class _Placed(Protocol):
+    """Something that lies on the log."""
+
+    @property
+    def offset(self) -> int: ...
+
+
+_Record = TypeVar("_Record", bound=_Placed)
+
+
+class Rulebook:
+    """The adoptions of one ledger up to one of them.
+
+    Args:
+        number: how many adoptions were decided on; those that were given up count.
+        adoptions: those that were made, oldest first; at least one.
+        policy_of: SHA-256 -> the policy, for each of them.
+    """
+
+    def __init__(self, number: int, adoptions: Sequence[Adoption], policy_of: Callable[[str], Policy]) -> None:
+        self.number = number
+        self.adoptions = tuple(adoptions)
+        self.policy = policy_of
+        self.in_force = policy_of(self.adoptions[-1].policy_sha256)
+        self.measured_since = lru_cache(maxsize=4096)(self._measured_since)
+
+    def and_then(self, adoption: Adoption, policy: Policy) -> "Rulebook":
+        """These adoptions and one more."""
+
+        def policy_of(sha256: str) -> Policy:
+            return policy if sha256 == adoption.policy_sha256 else self.policy(sha256)
+
+        return Rulebook(adoption.number, [*self.adoptions, adoption], policy_of)
+
+    def ruling(self, partition: str, offset: int) -> Adoption:
+        """The adoption whose policy charges the record at an offset: the newest that covers it."""
+        first, *later = self.adoptions
+        return next((adoption for adoption in reversed(later) if adoption.covers(partition, offset)), first)
+
+    def stretches(self, partition: str, records: Sequence[_Record]) -> Iterator[tuple[Policy, Sequence[_Record]]]:
+        """Records of one partition in order, cut where another policy begins to rule."""
+        first, last = (self.ruling(partition, records[end].offset).number for end in (0, -1))
+        if first == last:  # later offsets are never ruled by earlier adoptions
+            yield self.policy(self.ruling(partition, records[0].offset).policy_sha256), records
+            return
+        for sha256, stretch in groupby(records, lambda one: self.ruling(partition, one.offset).policy_sha256):
+            yield self.policy(sha256), list(stretch)
+
+    def name_of(self, adoption: Adoption) -> str:
+        """What tells an adoption from all others in ids: the SHA-256, and the number if it was adopted before."""
+        sha256 = adoption.policy_sha256
+        again = any(earlier.policy_sha256 == sha256 for earlier in self.adoptions if earlier.number < adoption.number)
+        return f"{sha256} {adoption.number}" if again else sha256
+
+    def _measured_since(self, account: str, period: str) -> str:
+        """The name of the adoption since which an account's cap and levels are what they are now."""
+        since = self.adoptions[-1]
+        limits = account_limits(self.in_force, account, period)
+        for earlier in reversed(self.adoptions[:-1]):
+            if account_limits(self.policy(earlier.policy_sha256), account, period) != limits:
+                break
+            since = earlier
+        return self.name_of(since)
+
+    def counting_by(self, period: str) -> Policy:
+        """The newest adopted policy that counts by a period, for what was booked in it stays; else the one in force."""
+        adopted = (self.policy(adoption.policy_sha256) for adoption in reversed(self.adoptions))
+        return next((policy for policy in adopted if policy.counts_by(period)), self.in_force)
