@@ -19,8 +19,15 @@ from streams.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def keep_settings(kept: KeptSettings) -> Callable[[Run], Awaitable[None]]:
-    """The agent's work on one run of the topic."""
+def keep_settings(
+    kept: KeptSettings, *, on_kept: Callable[[], Awaitable[None]] | None = None
+) -> Callable[[Run], Awaitable[None]]:
+    """The agent's work on one run of the topic.
+
+    Args:
+        kept: where it is kept.
+        on_kept: told when a run was.
+    """
 
     async def keep(run: Run) -> None:
         partition = partition_name(run.topic, run.partition)
@@ -31,6 +38,8 @@ def keep_settings(kept: KeptSettings) -> Callable[[Run], Awaitable[None]]:
             part = settings[:1] if settings[0].decides else [setting for setting in settings if not setting.decides]
             prev = await kept.keep(partition, prev, records[count - 1].offset, part)
             records = [record for record in records if record.offset > prev]
+        if on_kept is not None:
+            await on_kept()
 
     return keep
 

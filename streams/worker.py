@@ -185,26 +185,30 @@ class WorkerParts:
             on_alerts=self._news.set,
         )
         self.deliver = deliver_alerts(Jobs(self._redis, ledger))
-        self.keep = keep_settings(self._kept)
+        self.keep = keep_settings(self._kept, on_kept=self._hear_of_adoptions)
 
     async def rules(self) -> Rulebook:
         """The policies that were adopted."""
         if self._rules is None:
+            await self._hear_of_adoptions()
             self._rules = await self._kept.adopted.rules()
             if self._rules is None:
                 raise PositionLost("Redis holds no policy any more: it was emptied")
-            self._note_decided(self._rules.number)
         return self._rules
 
     def forget_rules(self) -> None:
         """There is a newer adoption: read it when it is asked for."""
         self._rules = None
 
-    def _note_decided(self, number: int) -> None:
-        """An adoption that was known here and is no more was lost with Redis; it is taken over again at the start."""
+    async def _hear_of_adoptions(self) -> None:
+        """Notice a new adoption, and one that Redis lost: at its start, a worker takes that over before it posts."""
+        number = await self._kept.adopted.number()
         if number < self._decided:
-            raise PositionLost(f"adoption {self._decided} was known, but the newest is {number}: Redis went back")
-        self._decided = number
+            raise PositionLost(f"adoption {self._decided} was decided on, and Redis knows of {number}: it went back")
+        if number > self._decided:
+            log.info("adoption %d is decided on", number)
+            self._decided = number
+            self.forget_rules()
 
     async def settle(self, run: Run, handle: Callable[[Run], Awaitable[None]]) -> None:
         """Have an agent's work done on a run, however long Redis or Kafka is away; else leave."""
@@ -271,7 +275,7 @@ class WorkerParts:
             if checkpoint < settled[partition]:
                 message = f"{partition}: {settled[partition]} was settled, but the checkpoint is {checkpoint}"
                 raise PositionLost(f"{message}: Redis went back, or was emptied", partition)
-        self._note_decided(await self._kept.adopted.number())
+        await self._hear_of_adoptions()
         if (last := self._exit_notes.last()) and found.get(last.partition, last.checkpoint) != last.checkpoint:
             self._exit_notes.clear()
         consumer: Consumer = self._app.consumer

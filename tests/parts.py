@@ -145,7 +145,7 @@ def _launch(folder: Path, jars: Path, port: int, register: Register) -> Child:
     properties.write_text(recipe)
     java = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    storage = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+    storage = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]
     subprocess.run(storage, check=True, capture_output=True, timeout=START_S)
     logging = f"-Dlog4j2.configurationFile={RECIPE / 'log4j2.properties'}"
     command = [*java, logging, "kafka.Kafka", str(properties)]

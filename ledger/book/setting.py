@@ -112,24 +112,24 @@ def read_decision(setting: Setting) -> Decision | None:
         told = json.loads(setting.value or b"")
         if "given_up_at" in told:
             return Decision(number, None, setting.timestamp_ms)
-        sha256, document = told["sha256"], told["document"]
-        adopted_at = datetime.fromisoformat(told["adopted_at"])
-        begins = {str(partition): int(offset) for partition, offset in told["from"].items()}
+        document = told["document"]
+        adoption = Adoption(
+            number=number,
+            policy_id="",
+            policy_sha256=told["sha256"],
+            adopted_at=told["adopted_at"],
+            begins=told["from"],
+            actor=told.get("actor"),
+            reason=told.get("reason"),
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     try:
         policy = policy_from_document(document)
     except (WrongCall, ValueError, KeyError, TypeError) as failure:
         raise LedgerError(f"the policy of {setting.key} cannot be read by this version: {failure!r}; upgrade") from None
-    if policy.sha256 != sha256:
-        raise LedgerError(f"the policy of {setting.key} is not the one that was adopted, whose SHA-256 is {sha256}")
-    adoption = Adoption(
-        number=number,
-        policy_id=policy.id,
-        policy_sha256=sha256,
-        adopted_at=adopted_at,
-        begins=begins,
-        actor=told.get("actor"),
-        reason=told.get("reason"),
+    if policy.sha256 != adoption.policy_sha256:
+        raise LedgerError(f"the policy of {setting.key} has another SHA-256 than was adopted: {adoption.policy_sha256}")
+    return Decision(
+        number, AdoptionMade(adoption.model_copy(update={"policy_id": policy.id}), policy), setting.timestamp_ms
     )
-    return Decision(number, AdoptionMade(adoption, policy), setting.timestamp_ms)
