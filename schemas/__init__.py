@@ -4,6 +4,7 @@ shipment_event   an event's fields and their types
 cloudevents      a Kafka record or an HTTP body -> a shipment event, or the reason why not
 rejected_record  those reasons
 decision         what the ledger makes of one event
+adoption         since when a policy rules
 quota_alert      what is told when a limit comes near or a rule is touched
 quota_status     how much of a country's quota is used
 webhook          a subscription, as it is asked for and as it is shown

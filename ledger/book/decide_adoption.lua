@@ -23,8 +23,7 @@
   ARGV[12] first alert for the outbox, and so on
 
   Returns {status, ...}
-    "kept"    the record is taken over, or was passed over because its number was decided on; the checkpoint follows
-    "behind"  prev is below the checkpoint, which follows: nothing written
+    "kept"    the record is taken over, or passed over because its number was decided on; the checkpoint follows
     "fenced"  the checkpoint, which follows, is below prev: nothing written, Redis has forgotten
     "moved"   something was posted or decided since all this was read: nothing written, read it again
     "late"    records that this policy rules are settled under another: nothing written; partition, its checkpoint and
@@ -34,11 +33,11 @@
 local name = 'checkpoint:' .. ARGV[1]
 local meta = redis.call('HMGET', KEYS[1], name, 'adoption', 'entries')
 local checkpoint, decided, number = meta[1] or '-1', tonumber(meta[2] or '0'), tonumber(ARGV[4])
-if tonumber(ARGV[2]) < tonumber(checkpoint) then return {'behind', checkpoint} end
 if tonumber(checkpoint) < tonumber(ARGV[2]) then return {'fenced', checkpoint} end
+if tonumber(checkpoint) < tonumber(ARGV[3]) then checkpoint = ARGV[3] end
 if ARGV[5] == 'pass over' and decided >= number then
-  redis.call('HSET', KEYS[1], name, ARGV[3])
-  return {'kept', ARGV[3]}
+  redis.call('HSET', KEYS[1], name, checkpoint)
+  return {'kept', checkpoint}
 end
 if decided ~= number - 1 or ARGV[5] == 'pass over' then return {'moved'} end
 
@@ -64,6 +63,6 @@ if ARGV[5] == 'adopt' then
   redis.call('HSET', KEYS[3], ARGV[4], ARGV[8])
   redis.call('HSET', KEYS[1], 'policy', ARGV[6])
 end
-redis.call('HSET', KEYS[1], 'adoption', ARGV[4], name, ARGV[3])
+redis.call('HSET', KEYS[1], 'adoption', ARGV[4], name, checkpoint)
 redis.call('HDEL', KEYS[1], 'adopting')
-return {'kept', ARGV[3]}
+return {'kept', checkpoint}

@@ -96,9 +96,7 @@ class KeptSettings:
         names = [keys.meta, keys.policies, keys.adoptions, keys.balances, keys.outbox]
         while True:
             decided = await self.adopted.number()
-            if number > decided + 1:
-                raise LedgerError(f"{partition}: after adoption {decided} comes {number}: what lay between is missing")
-            if number <= decided:
+            if number != decided + 1:
                 does: list[Any] = ["pass over"]
             elif decision.made is None:
                 does = ["give up"]
@@ -110,6 +108,8 @@ class KeptSettings:
                 raise PositionLost(self._too_late(number, [text.decode() for text in told]), partition)
             if status != b"moved":
                 return _checkpoint(partition, prev, status, told)
+            if number > decided + 1:
+                raise LedgerError(f"{partition}: after adoption {decided} comes {number}: what lay between is missing")
 
     async def _change_by(self, made: AdoptionMade, timestamp_ms: int) -> list[Any]:
         """What an adoption changes, as the script takes it: read while the ledger is closed."""
@@ -136,9 +136,10 @@ class KeptSettings:
         partition, checkpoint, begins = told
         return (
             f"adoption {number} rules {partition} from offset {begins}, but this Redis has settled offset {checkpoint} "
-            "under the policy before: it had forgotten that the ledger was closed. Nothing is posted any more, lest "
-            f"two readings mix. Stop the workers, delete the keys {self._keys.pattern} in Redis and start them again: "
-            "it is filled from the topics, each record under the policy of its time"
+            "under the policy before: it had forgotten that the ledger was closed, or another ledger on the same "
+            "topics adopted it. Nothing is posted any more, lest two readings mix. Delete the keys "
+            f"{self._keys.pattern} in Redis and start the workers again: it is filled from the topics, each record "
+            "under the policy of its time"
         )
 
 

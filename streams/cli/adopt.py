@@ -13,7 +13,7 @@ from ledger.errors import WrongCall
 from ledger.policy import load_policy
 from schemas.adoption import Adoption
 from streams.adopt_policy import AdoptPolicy
-from streams.cli.ledger_here import ask_redis, now, settings_here
+from streams.cli.ledger_here import ask, ask_redis, now, settings_here
 from streams.kafka.identity import LogIdentity
 from streams.kafka.log_reader import open_log
 from streams.kafka.producer import LazyProducer
@@ -87,7 +87,12 @@ def _attempt(
             identity.close()
             producer.close()
 
-    return ask_redis(settings, attempt)
+    try:
+        return ask_redis(settings, attempt)
+    except KeyboardInterrupt:
+        if closure := ask(settings, lambda reader, _: reader.closure()):
+            typer.echo(closure.sentence(), err=True)
+        raise
 
 
 def _named(adoption: Adoption) -> str:

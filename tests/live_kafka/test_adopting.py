@@ -437,7 +437,7 @@ def test_a_worker_whose_redis_forgot_that_it_was_closed_stops_and_says_what_to_d
     wait_until(lambda: "staying out of the group" in staying.log_tail(50), "the fourth to stay out")
     _, ready = desk.http("/readyz")
     assert "had forgotten that the ledger was closed" in ready["detail"]
-    assert f"delete the keys {desk.keys.pattern}" in ready["detail"]
+    assert f"Delete the keys {desk.keys.pattern}" in ready["detail"]
     assert desk.in_force() == "annual-50k"
 
     desk.empty_redis()

@@ -267,6 +267,22 @@ async def test_an_adoption_whose_predecessor_is_missing_stops_the_worker(desk):
         await adopt(desk.redis, desk.ledger, LOW, number=3)
 
 
+async def test_an_emptied_redis_is_told_from_a_missing_record(desk):
+    await desk.redis.delete(*await desk.redis.keys(desk.keys.pattern))
+
+    with pytest.raises(PositionLost, match="7 was delivered before, the checkpoint is -1"):
+        await desk.kept.keep(PLACE, 7, 8, [adoption(LOW, 2, begins={}, adopted_at=NOW, token="t")])
+
+
+async def test_a_decision_that_lies_behind_the_checkpoint_and_was_never_taken_over_is(desk):
+    """A Redis that another version filled may know the record's place and not what it decides."""
+    await desk.redis.hset(desk.keys.meta, f"checkpoint:{PLACE}", 5)
+    checkpoint = await desk.kept.keep(PLACE, -1, 1, [adoption(LOW, 2, begins={}, adopted_at=NOW, token="t")])
+
+    assert checkpoint == 5
+    assert (await desk.reader.policy()).id == "low"
+
+
 async def test_a_policy_that_this_version_cannot_read_stops_the_worker_and_is_not_passed_over(desk):
     good = adoption(LOW, 2, begins={}, adopted_at=NOW, token="t")
     told = json.loads(good.value)
@@ -306,7 +322,7 @@ async def test_an_adoption_that_comes_after_its_first_record_was_settled_under_a
             PositionLost, match=r"adoption 2 rules shipments:0 from offset 1, .* settled offset 2"
         ) as told:
             await keep(desk.redis, desk.ledger, late)
-        assert f"delete the keys {desk.keys.pattern}" in str(told.value)
+        assert f"Delete the keys {desk.keys.pattern}" in str(told.value)
     with pytest.raises(LedgerClosed):
         await desk.ship(4)
     assert (await desk.reader.policy()).id == "annual-50k"

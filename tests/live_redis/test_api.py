@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from ledger.book.kept_settings import KeptSettings
 from ledger.book.keys import Keys
 from ledger.book.position import Position
 from ledger.book.post import Book, Judged
@@ -15,6 +16,7 @@ from ledger.book.script import connect
 from ledger.errors import LedgerUnavailable
 from ledger.policy import load_policy
 from ledger.rules.assess import assess
+from schemas.adoption import Closure
 from schemas.cloudevents import read_event
 from schemas.decision import Decision
 from schemas.quota_status import QuotaStatus
@@ -464,6 +466,45 @@ async def test_the_policy_in_force_is_told_with_its_document(desk):
 
     assert (told["policy_id"], told["policy_sha256"], told["period"]) == ("annual-50k", POLICY.sha256, "2026")
     assert told["document"] == POLICY.document()
+    adopted = {"number": 1, "policy_id": "annual-50k", "policy_sha256": POLICY.sha256, "from": {}}
+    assert told["adoptions"] == [adopted | {"adopted_at": "2026-11-22T09:00:00Z", "actor": None, "reason": None}]
+    assert told["adopting"] is None
+
+
+async def test_a_ledger_that_is_closed_for_an_adoption_says_so_and_still_answers(desk):
+    await desk.post(said())
+    tag = (await desk.http.get("/v1/policy")).headers["etag"]
+    closure = Closure(number=2, policy_id="mine", policy_sha256="ab" * 32, since=NOW)
+    await KeptSettings(desk.redis, desk.ledger).close(closure)
+
+    told = (await desk.http.get("/v1/policy", headers={"If-None-Match": tag})).json()
+    assert told["adopting"] == {
+        "number": 2,
+        "policy_id": "mine",
+        "policy_sha256": "ab" * 32,
+        "since": "2026-11-22T12:00:00Z",
+    }
+    detail = problem(await desk.http.get("/readyz"), 503, "not-ready")["detail"]
+    assert "closed since 2026-11-22 12:00:00 UTC for the adoption of mine (SHA-256 abababababab)" in detail
+    assert (await desk.http.get("/v1/quotas/IN")).json()["posted_tpp"] == H100
+
+
+async def test_after_an_adoption_the_new_policy_answers_and_both_are_listed(desk):
+    await desk.post(said(quantity=40_000))
+    await adopt(desk.redis, desk.ledger, load_policy("diffusion-2025"), begins={PARTITION: 1})
+    policy = (await desk.http.get("/v1/policy")).json()
+    old, new = [(await desk.http.get(f"/v1/quotas/IN?period={period}")).json() for period in ("2026", "2025-2027")]
+    decision = (await desk.http.get("/v1/decisions", params={"source": "/kafka/shipments", "id": "e-1"})).json()
+
+    assert [(one["number"], one["policy_id"], one["from"]) for one in policy["adoptions"]] == [
+        (1, "annual-50k", {}),
+        (2, "diffusion-2025", {PARTITION: 1}),
+    ]
+    assert policy["policy_id"] == "diffusion-2025"
+    assert (old["posted_tpp"], old["policy_id"]) == (40_000 * H100, "annual-50k")
+    assert (new["posted_tpp"], new["policy_id"]) == (0, "diffusion-2025")
+    assert decision["policy_id"] == "annual-50k"
+    assert (await desk.http.get("/v1/quotas/IN?period=2026-Q1")).status_code == 422
 
 
 async def test_redis_away_is_503_everywhere_and_never_a_zero(ledger):
