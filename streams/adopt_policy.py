@@ -68,20 +68,13 @@ class AdoptPolicy:
             if rules.in_force.sha256 == policy.sha256:
                 await self._refuse_under_way()
                 return rules.adoptions[-1], "in force"
-            closure = await self.close(policy)
-            if closure is not None:
-                break
-        try:
-            await self.write(policy, closure)
-            rules = await self.catch_up()
-        except LedgerUnavailable as failure:
-            raise LedgerUnavailable(f"{failure}. Meanwhile {closure.sentence()}") from None
-        made = next((made for made in rules.adoptions if made.number == closure.number), None) if rules else None
-        if made is None:
-            raise LedgerError(f"the adoption of {policy.id} was given up meanwhile; the policy in force is as before")
-        if made.policy_sha256 != policy.sha256:
-            raise LedgerError(f"{made.policy_id} was adopted meanwhile; if {policy.id} is still wanted, repeat this")
-        return made, "adopted"
+            if (closure := await self.close(policy)) is None:
+                continue
+            try:
+                if await self.write(policy, closure):
+                    return self._decided(await self.catch_up(), closure), "adopted"
+            except LedgerUnavailable as failure:
+                raise LedgerUnavailable(f"{failure}. Meanwhile {closure.sentence()}") from None
 
     async def give_up(self) -> Closure:
         """Open the ledger again without adopting what it was closed for.
@@ -97,7 +90,7 @@ class AdoptPolicy:
         rules = await self.catch_up()
         under_way = await self.kept.adopted.closure()
         if under_way is not None:
-            await self._send(given_up(under_way.number, given_up_at=self.now(), token=self.token))
+            await self.send(given_up(under_way.number, given_up_at=self.now(), token=self.token))
             closed, rules = under_way, await self.catch_up()
         if closed is None:
             raise WrongCall("no adoption is under way: there is nothing to give up")
@@ -129,37 +122,55 @@ class AdoptPolicy:
             raise LedgerError(closure.sentence())
         return closure
 
-    async def write(self, policy: Policy, closure: Closure) -> None:
+    async def write(self, policy: Policy, closure: Closure) -> bool:
         """Write that the policy rules what comes onto the topic of shipments from now on.
+
+        Returns:
+            Whether that is written; not if Redis forgot meanwhile that it is closed.
 
         Raises:
             WrongCall: the record is larger than the topic takes; the adoption is given up.
         """
+        begins = await self.ends()
+        if await self.kept.adopted.closure() != closure:
+            return False
         setting = adoption(
             policy,
             closure.number,
-            begins=await self._ends(),
+            begins=begins,
             adopted_at=self.now(),
             token=self.token,
             actor=self.actor,
             reason=self.reason,
         )
         try:
-            await self._send(setting)
+            await self.send(setting)
         except WrongCall:
-            await self._send(given_up(closure.number, given_up_at=self.now(), token=self.token))
+            await self.send(given_up(closure.number, given_up_at=self.now(), token=self.token))
             await self.catch_up()
             raise
+        return True
 
-    async def _ends(self) -> dict[str, int]:
+    async def ends(self) -> dict[str, int]:
         """Where the shipments end; nothing behind that is settled, for the ledger is closed."""
         ends = await asyncio.to_thread(self.log_reader.ends, self.settings.topic_shipments)
         settled = await self.position.checkpoints(list(ends))
         return {partition: max(end, settled[partition] + 1) for partition, end in ends.items()}
 
-    async def _send(self, setting: Setting) -> None:
+    async def send(self, setting: Setting) -> None:
+        """Put a record on the topic of settings."""
         records: list[Outgoing] = [(setting.key.encode(), setting.value, [])]
         await asyncio.to_thread(self.producer.send_all, self.settings.topic_settings, records)
+
+    def _decided(self, rules: Rulebook | None, closure: Closure) -> Adoption:
+        """The adoption for which the ledger was closed, unless another record was faster to decide."""
+        made = {adoption.number: adoption for adoption in rules.adoptions} if rules else {}
+        if closure.number not in made:
+            raise LedgerError(f"the adoption of {closure.policy_id} was given up meanwhile; the policy is as before")
+        adoption = made[closure.number]
+        if adoption.policy_sha256 != closure.policy_sha256:
+            raise LedgerError(f"{adoption.policy_id} was adopted meanwhile; repeat this if it is still wanted")
+        return adoption
 
     async def _refuse_under_way(self) -> None:
         if closure := await self.kept.adopted.closure():

@@ -50,8 +50,7 @@ def adopt(
     if outcome == "in force":
         typer.echo(f"{_named(adoption)} is in force already, since {adoption.adopted_at:%Y-%m-%d %H:%M:%S} UTC")
     else:
-        places = ", ".join(f"{partition} from {offset}" for partition, offset in adoption.begins.items())
-        typer.echo(f"{_named(adoption)} is in force; it judges what comes onto the topic from now on: {places}")
+        typer.echo(f"{_named(adoption)} is in force; it judges what comes onto the topic from now on")
 
 
 def _attempt(

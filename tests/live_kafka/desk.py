@@ -12,6 +12,7 @@ from redis import Redis
 from ledger.book.keys import Keys
 from ledger.book.read import Reader
 from ledger.book.script import connect
+from ledger.rules.adoptions import Rulebook
 from schemas.decision import Decision
 from schemas.quota_status import Freshness
 from streams.kafka.producer import make_producer, parse_bootstrap, send_all
@@ -91,6 +92,10 @@ class LiveDesk:
 
     def decision(self, source: str, event_id: str) -> Decision | None:
         return self._ask(lambda reader: reader.decision(source, event_id))
+
+    def rules(self) -> Rulebook:
+        found: Rulebook = self._ask(lambda reader: reader.rules())
+        return found
 
     def freshness(self) -> Freshness:
         return self._ask(lambda reader: reader.freshness())

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from ledger.book.kept_settings import KeptSettings
 from ledger.book.position import Position
 from ledger.book.script import connect
+from ledger.book.setting import adoption
 from ledger.policy import load_policy
 from streams.adopt_policy import AdoptPolicy
 from streams.cli.main import app
@@ -52,7 +53,7 @@ class Desk(LiveDesk):
         return path
 
     def adoptions(self):
-        return self._ask(lambda reader: reader.rules()).adoptions
+        return self.rules().adoptions
 
     def in_force(self):
         return self.adoptions()[-1].policy_id
@@ -412,19 +413,12 @@ def test_a_worker_whose_redis_forgot_that_it_was_closed_stops_and_says_what_to_d
 
     async def forgotten(attempt):
         policy = load_policy("diffusion-2025")
-        closure = await attempt.close(policy)
-        written = attempt._ends
-
-        async def ends_and_forget(_):
-            begins = await written()
-            desk.redis.hdel(desk.keys.meta, "adopting")
-            desk.produce(shipments("b", 4))
-            await asyncio.to_thread(desk.wait_settled, 8)
-            return begins
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(AdoptPolicy, "_ends", ends_and_forget)
-            await attempt.write(policy, closure)
+        closure, begins = await attempt.close(policy), await attempt.ends()
+        desk.redis.hdel(desk.keys.meta, "adopting")
+        desk.produce(shipments("b", 4))
+        await asyncio.to_thread(desk.wait_settled, 8)
+        now = datetime.now(UTC)
+        await attempt.send(adoption(policy, closure.number, begins=begins, adopted_at=now, token="late"))
 
     desk.steps(forgotten)
     assert first.process.wait(30) == 70
@@ -445,6 +439,25 @@ def test_a_worker_whose_redis_forgot_that_it_was_closed_stops_and_says_what_to_d
     source = f"/kafka/{desk.settings.topic_shipments}"
     decided = {desk.decision(source, f"{letter}0").policy_id: letter for letter in "ab"}
     assert decided == {"annual-50k": "a", "diffusion-2025": "b"}
+
+
+def test_a_command_whose_redis_forgot_that_it_was_closed_writes_nothing_and_closes_it_anew(desk, monkeypatch):
+    desk.begin_ledger()
+    ends, forgotten = AdoptPolicy.ends, []
+
+    async def ends_and_forget(attempt):
+        begins = await ends(attempt)
+        if not forgotten:
+            forgotten.append(desk.redis.hdel(desk.keys.meta, "adopting"))
+            desk.produce(shipments("a", 4))
+        return begins
+
+    monkeypatch.setattr(AdoptPolicy, "ends", ends_and_forget)
+    desk.adopt("diffusion-2025")
+
+    assert forgotten == [1]
+    assert len(desk.adoptions()) == 2
+    assert sum(desk.adoptions()[-1].begins.values()) == 4
 
 
 def test_a_redis_that_falls_back_behind_an_adoption_takes_it_over_again(desk, processes):
