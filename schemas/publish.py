@@ -96,8 +96,9 @@ def _if_type(kind: EventType, *, structured: bool) -> Schema:
         same = {"properties": {"type": {"enum": [kind, None]}}}
     within = [field for field in REQUIRED[kind] if field not in ("time", "shipped_at")]
     data = _stated(*within)
-    if "lines" in within:
-        data["properties"]["lines"] = {"type": "array", "items": _line_of(kind)}
+    if kind in STATES_ITEMS or kind == "shipment.resolved":
+        listed = "array" if "lines" in within else ["array", "null"]
+        data["properties"]["lines"] = {"type": listed, "items": _line_of(kind)}
     rules = [_inside(data, structured=structured)]
     if "time" in REQUIRED[kind]:
         rules.append(_stated("time"))

@@ -154,8 +154,13 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 
 _DATA_FIELDS = frozenset(ShipmentData.__annotations__)
 
-STATES_ITEMS = frozenset({"shipment.reserved", "shipment.shipped", "shipment.corrected", "compute.used"})
-"""Types whose lines each need a quantity, and a model or an amount."""
+STATES_ITEMS = frozenset(
+    {"shipment.reserved", "shipment.shipped", "shipment.corrected", "shipment.returned", "compute.used"}
+)
+"""Types whose lines each need a quantity, and a model or an amount. A return may have none."""
+
+ORDERED_BY_TIME = frozenset({"shipment.corrected", "shipment.resolved"})
+"""Types of which the latest stands, by the envelope's `time`."""
 
 
 @dataclass(slots=True)
@@ -188,10 +193,16 @@ class ShipmentEvent:
         Raises:
             LookupError: the event tells no time (returns, cancels and a person's acts need none).
         """
-        moment = self.data.get("shipped_at") or self.time
+        moment = self.moment
         if moment is None:
             raise LookupError(f"{self.key} tells neither shipped_at nor time")
-        return moment.astimezone(UTC)
+        return moment
+
+    @property
+    def moment(self) -> datetime | None:
+        """When what it tells of happened, UTC, as `shipped_at`; None if it tells no time."""
+        stated = self.data.get("shipped_at") or self.time
+        return None if stated is None else stated.astimezone(UTC)
 
     @property
     def data_prefix(self) -> str:
@@ -206,13 +217,14 @@ class ShipmentEvent:
         """What the event says, in one spelling: not its bytes, mode, key order, unknown or absent fields.
 
         Two records with one key and one content are the same event; with another content they contradict.
-        The envelope's `time` counts where it rules: as the missing `shipped_at`, and to order corrections.
+        The envelope's `time` counts where it rules: as the missing `shipped_at`, and to order corrections and
+        resolutions.
         """
         data: dict[str, Any] = self.known_data()
         if self.time is not None and data.get("shipped_at") is None:
             data["shipped_at"] = self.time
         said = {"type": self.type, "data": _stated(data)}
-        if self.type == "shipment.corrected":
+        if self.type in ORDERED_BY_TIME:
             said["time"] = _stated(self.time)
         return json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 

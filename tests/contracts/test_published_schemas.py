@@ -51,6 +51,20 @@ EVENTS = {
     "tpp for model": BARE | {"lines": [{"tpp_each": 4800, "quantity": 1}]},
     "weights": BARE | {"lines": [{"eccn": "4E091", "quantity": 1}]},
     "return": {"id": "r1", "type": "shipment.returned", "original_id": "e1"},
+    "return of null lines": {"id": "r1", "type": "shipment.returned", "original_id": "e1", "lines": None},
+    "return of lines": {"id": "r1", "type": "shipment.returned", "original_id": "e1", "lines": [LINE]},
+    "return of lines without quantity": {
+        "id": "r1",
+        "type": "shipment.returned",
+        "original_id": "e1",
+        "lines": [{"model": "X"}],
+    },
+    "cancel of lines without quantity": {
+        "id": "x1",
+        "type": "shipment.cancelled",
+        "original_id": "e1",
+        "lines": [{"model": "X"}],
+    },
     "adjusted": {"id": "a1", "type": "ledger.adjusted", "country": "IN", "period": "2026", "tpp": -5} | PERSON,
     "resolved": {"id": "v1", "type": "shipment.resolved", "original_id": "e1", "lines": [{"model": "X", "tpp_each": 9}]}
     | PERSON,

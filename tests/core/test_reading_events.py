@@ -89,6 +89,22 @@ def test_key_order_nulls_and_spelling_of_times_change_nothing_said():
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "counts"), [("shipment.corrected", True), ("shipment.resolved", True), ("shipment.returned", False)]
+)
+def test_the_envelopes_time_is_content_where_the_latest_stands(kind, counts):
+    lines = [{"model": "H100 SXM", "quantity": 1, "tpp_each": 1}]
+    data = {**DATA, "original_id": "e0", "lines": lines, "actor": "a person", "reason": "a reason"}
+    one, other = (
+        read_event(
+            raw({**STRUCTURED, "type": kind, "time": f"2026-03-0{day}T08:00:00Z", "data": data}), default_source=""
+        )
+        for day in (1, 2)
+    )
+
+    assert (one.content() != other.content()) == counts
+
+
 def test_another_quantity_says_something_else():
     one, two = (read_event(raw(line(quantity=n)), default_source=KAFKA) for n in (1, 2))
 
@@ -167,6 +183,14 @@ BROKEN = {
     "CloudEvent without type": (raw(without(STRUCTURED, "type")), "missing_field"),
     "CloudEvent without data": (raw(without(STRUCTURED, "data")), "missing_field"),
     "return without original": (raw({"id": "r1", "type": "shipment.returned"}), "missing_field"),
+    "return of lines without quantity": (
+        raw({"id": "r1", "type": "shipment.returned", "original_id": "e1", "lines": [{"model": "H100 SXM"}]}),
+        "missing_field",
+    ),
+    "return of lines without model": (
+        raw({"id": "r1", "type": "shipment.returned", "original_id": "e1", "lines": [{"quantity": 1}]}),
+        "missing_field",
+    ),
     "correction without time": (raw({**BARE, "type": "shipment.corrected", "original_id": "e0"}), "missing_field"),
     "adjustment without reason": (
         raw({"id": "a", "type": "ledger.adjusted", "country": "IN", "period": "2026", "tpp": 1, "actor": "x"}),
