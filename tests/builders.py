@@ -26,9 +26,14 @@ def shipment_document(
     return {"specversion": "1.0", "id": id, "source": source, "type": type, "data": data}
 
 
-def raw_shipment(**told):
+def encoded(document):
     """Its bytes."""
-    return json.dumps(shipment_document(**told), ensure_ascii=False).encode()
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+def raw_shipment(**told):
+    """The bytes of a shipment."""
+    return encoded(shipment_document(**told))
 
 
 def a_shipment(**told):

@@ -252,7 +252,7 @@ def _told_of(
         tier=assessment.tier,
         event_key=event.key,
         shipment_id=event.data.get("shipment_id"),
-        occurred_at=event.shipped_at,
+        occurred_at=event.moment or recorded_at,
         recorded_at=recorded_at,
         policy_id=policy.id,
         policy_sha256=policy.sha256,

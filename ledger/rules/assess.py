@@ -7,32 +7,47 @@ from ledger.policy import Policy
 from ledger.rules.ascend import ascend_notice
 from ledger.rules.assessment import Assessment, Case, ChargeDue
 from ledger.rules.channels import channel_of, charges_due, notice_due
+from ledger.rules.door import refusal
 from ledger.rules.end_use import end_use_notice
-from ledger.rules.parties import COUNTRY_FIELDS, countries_stated
-from ledger.rules.parts import mismatch_notice, prc_chip_notice, read_lines, refused_amounts, unknown_notice
+from ledger.rules.parties import countries_stated
+from ledger.rules.parts import mismatch_notice, prc_chip_notice, read_lines, unknown_notice
 from ledger.rules.red_flags import red_flag_notices
 from ledger.rules.tier import tier_notices, tier_of_shipment
 from ledger.rules.weights import weights_notice
+from schemas.decision import ChargeState
 from schemas.rejected_record import FieldError, RejectedRecord
 from schemas.shipment_event import TPP_MAX, ShipmentEvent
 
 BOOKED_NOW = ("shipment.shipped", "compute.used")
-"""The types of events that are judged."""
+"""The types of events that are booked."""
+
+STATEMENTS = frozenset({"shipment.reserved", "shipment.shipped", "shipment.corrected", "compute.used"})
+"""The types of events that state goods, where they go and when."""
 
 
 def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
-    """Judge one event: its tier, its parts, what it charges, and whatever is to be told of it.
+    """Judge one event of a type that is booked already.
 
     Raises:
-        RejectedRecord: with every error found: a type that is not booked yet, a code that is no country, an amount
-            beyond `TPP_MAX`.
+        RejectedRecord: another type, or as `assess_statement`.
     """
     if event.type not in BOOKED_NOW:
         advice = f"{event.type} is not booked yet; write {' or '.join(BOOKED_NOW)}"
         raise RejectedRecord([FieldError("unknown_type", "type", advice)], event.key)
+    return assess_statement(event, policy)
+
+
+def assess_statement(event: ShipmentEvent, policy: Policy) -> Assessment:
+    """Judge one event that states goods: its tier, its parts, what it charges, and whatever is to be told of it.
+
+    A correction is judged as the shipment that it states: what it corrects is not known here.
+
+    Raises:
+        RejectedRecord: with every error found: a code that is no country, an amount beyond `TPP_MAX`.
+    """
     data = event.data
     if not policy.countries.codes_or_none.issuperset(countries_stated(data)):
-        raise _refused_countries(event, policy)
+        raise refusal(event, policy)
     stated_destination, lines = data.get("destination"), data.get("lines")
     assert stated_destination is not None  # the reader refuses such an event
     assert lines is not None
@@ -40,7 +55,7 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
     case = Case(data, lines, day, policy.standing(stated_destination, day), channel_of(data), policy)
     items, booked_tpp, largest_tpp, remarkable = read_lines(lines, policy.catalogue)
     if largest_tpp > TPP_MAX or booked_tpp > TPP_MAX:
-        raise refused_amounts(event, lines, items, booked_tpp)
+        raise refusal(event, policy)
 
     noted = event.type == "compute.used"
     tier, owner = tier_of_shipment(case)
@@ -53,7 +68,8 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
         held = [(number, item.held) for number, item in enumerate(items) if item.held is not None]
         notices += unknown_notice(items, held) + mismatch_notice(case, items)
     if booked_tpp:
-        charges, missing = charges_due(case, booked_tpp)
+        state: ChargeState = "reserved" if event.type == "shipment.reserved" else "posted"
+        charges, missing = charges_due(case, booked_tpp, state)
         if missing is not None:
             held += [(number, missing) for number, item in enumerate(items) if item.booked]
         notices += notice_due(case, booked_tpp)
@@ -61,14 +77,3 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
         notices += ascend_notice(case, items) + prc_chip_notice(case, items) + weights_notice(case, items, tier)
     notices += end_use_notice(case) + red_flag_notices(case, booked_tpp)
     return Assessment(case, tier, owner, items, charges, held, notices, noted)
-
-
-def _refused_countries(event: ShipmentEvent, policy: Policy) -> RejectedRecord:
-    """The refusal of codes that are no countries of the table."""
-    prefix = event.data_prefix
-    errors = [
-        FieldError("unknown_country", prefix + field, policy.countries.advice(code))
-        for field, code in zip(COUNTRY_FIELDS, countries_stated(event.data), strict=True)
-        if code is not None and code not in policy.countries
-    ]
-    return RejectedRecord(errors, event.key)

@@ -156,6 +156,15 @@ class Assessment:
         ]
 
     @property
+    def booked_tpp(self) -> int:
+        """What the lines come to that are charged to a quota where the channel charges one."""
+        return sum(
+            (line.get("quantity") or 0) * (item.tpp_each or 0)
+            for line, item in zip(self.case.lines, self.items, strict=True)
+            if item.booked
+        )
+
+    @property
     def tier_reason(self) -> str:
         """Why this tier, half a sentence."""
         if self.owner is not None and self.tier != self.case.destination.tier:

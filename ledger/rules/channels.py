@@ -11,6 +11,7 @@ from ledger.policy_document import DEFAULT_CHANNEL, LppMeter
 from ledger.rules.assessment import Case, ChargeDue, Notice
 from ledger.rules.levels import Limits
 from ledger.rules.parties import key_of, owner_of
+from schemas.decision import ChargeState
 from schemas.shipment_event import Consignee, ShipmentData
 
 _years, _quarters = CalendarYears(), Quarters()
@@ -24,12 +25,13 @@ def channel_of(data: ShipmentData) -> str:
     return (authorization.get("kind") if authorization else None) or DEFAULT_CHANNEL
 
 
-def charges_due(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
-    """What a shipment charges to which accounts.
+def charges_due(case: Case, tpp: int, state: ChargeState) -> tuple[list[ChargeDue], str | None]:
+    """What a shipment charges to which accounts, each of them the same amount.
 
     Args:
         case: the shipment.
         tpp: what it comes to.
+        state: `reserved` if it is a reservation.
 
     Returns:
         The charges, and why nothing can be charged until more is told; None if all is known.
@@ -39,18 +41,16 @@ def charges_due(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
         return [], None
     charges = []
     if channel in policy.debit_country:
-        charges.append(
-            ChargeDue("country", destination.account, destination.country, destination.period, "posted", tpp)
-        )
+        charges.append(ChargeDue("country", destination.account, destination.country, destination.period, state, tpp))
     if channel == DEFAULT_CHANNEL:
         return charges, None
     meters, due, missing = policy.channels, None, None
     if channel == "lpp" and meters.lpp:
-        due, missing = _lpp(case, tpp)
+        due, missing = _lpp(case, tpp, state)
     elif channel == "nveu" and meters.nveu:
-        due, missing = _nveu(case, tpp)
+        due, missing = _nveu(case, tpp, state)
     elif channel == "uveu" and meters.uveu:
-        due, missing = _uveu(case, tpp)
+        due, missing = _uveu(case, tpp, state)
     return ([], missing) if missing else (charges + (due or []), None)
 
 
@@ -101,28 +101,28 @@ def channel_rule(channel: str, policy: Policy) -> tuple[str, str] | None:
     return f"the channel {channel} {debits} the country", policy.cite(meters)
 
 
-def _lpp(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
+def _lpp(case: Case, tpp: int, state: ChargeState) -> tuple[list[ChargeDue], str | None]:
     """An ultimate parent in a calendar year."""
     owner = key_of(owner_of(case.data.get("consignee")))
     if owner is None:
         return [], f"LPP counts by ultimate parent; {_NO_COMPANY}"
     period = _years.of(case.day) or ""
-    return [ChargeDue("lpp", f"lpp:{owner}", case.destination.country, period, "posted", tpp)], None
+    return [ChargeDue("lpp", f"lpp:{owner}", case.destination.country, period, state, tpp)], None
 
 
-def _nveu(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
+def _nveu(case: Case, tpp: int, state: ChargeState) -> tuple[list[ChargeDue], str | None]:
     """A company in a country, in the quarter of the shipment and, for it is cumulative, in every later one."""
     company, country = key_of(case.data.get("consignee")), case.destination.country
     if company is None:
         return [], f"NVEU counts by company; {_NO_COMPANY}"
     account = f"nveu:{company}:{country}"
     own, *later = case.policy.nveu_quarters(_quarters.of(case.day) or "")
-    charges = [ChargeDue("nveu", account, country, own, "posted", tpp)]
-    charges += [ChargeDue("nveu", account, country, to, "posted", tpp, carried=True) for to in later]
+    charges = [ChargeDue("nveu", account, country, own, state, tpp)]
+    charges += [ChargeDue("nveu", account, country, to, state, tpp, carried=True) for to in later]
     return charges, None
 
 
-def _uveu(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
+def _uveu(case: Case, tpp: int, state: ChargeState) -> tuple[list[ChargeDue], str | None]:
     """A holder's shares of all it owns: in one country and in all outside Tier 1, and outside the United States."""
     meter, consignee, destination = case.policy.channels.uveu, case.data.get("consignee"), case.destination
     assert meter is not None
@@ -143,7 +143,7 @@ def _uveu(case: Case, tpp: int) -> tuple[list[ChargeDue], str | None]:
     charges = []
     for where, percent in shares:
         account, cap_tpp = f"uveu:{holder}:{where}", percent * holdings // 100
-        charges.append(ChargeDue("uveu", account, destination.country, "total", "posted", tpp, cap_tpp))
+        charges.append(ChargeDue("uveu", account, destination.country, "total", state, tpp, cap_tpp))
     return charges, None
 
 

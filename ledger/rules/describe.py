@@ -10,6 +10,7 @@ from ledger.policy import Policy
 from ledger.rules.assessment import AssessedLine, Assessment, ChargeDue
 from ledger.rules.channels import limits_of
 from ledger.rules.license import license_required
+from ledger.rules.opening import opening
 from ledger.rules.reasons import rules_that_spoke
 from ledger.rules.tier import TIER_3
 from schemas.decision import Charge, DecidedLine, Decision, HeldLine, Outcome, RuleApplied, Status, Tier
@@ -67,7 +68,7 @@ def describe(
         alerts: what is told because of it.
         recorded_at: when the record was written; None where there is none.
     """
-    day = event.shipped_at.date()
+    day = assessment.case.day
     license_needed, _ = license_required(assessment)
     charges = [
         _charge(due, balances.get((due.account, due.period), 0), day, policy)
@@ -131,13 +132,7 @@ def _receipt(
     license_needed: bool | None,  # noqa: FBT001  three answers
     policy: Policy,
 ) -> list[str]:
-    destination, day = assessment.case.destination, assessment.case.day
-    named = event.data.get("shipment_id") or event.id
-    verb = "is in use in" if assessment.noted else "goes to"
-    sentences = [
-        f"{named} {verb} {destination.name} on {day.isoformat()}: Tier {assessment.tier}, {assessment.tier_reason}."
-    ]
-    held = dict(assessment.held)
+    sentences, held = [opening(event, assessment)], dict(assessment.held)
     for number, line in enumerate(assessment.lines):
         sentences.append(f"Line {number + 1}: {_line_in_words(line, held.get(number), noted=assessment.noted)}.")
     sentences += [_charge_in_words(charge, policy) for charge in charges]
@@ -147,7 +142,7 @@ def _receipt(
         sentences.append(f"The channel {assessment.case.channel} does not debit the country.")
     if not charges:
         sentences.append("Nothing is booked." if not assessment.noted else "Use is noted and never booked.")
-    if assessment.tier == TIER_3:
+    if assessment.tier == TIER_3 and assessment.items:
         sentences.append("Prohibited: the destination or the buyer's headquarters is in Tier 3.")
     if license_needed is not None:
         sentences.append(f"A licence is {'' if license_needed else 'not '}required.")

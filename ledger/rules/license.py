@@ -17,6 +17,8 @@ _SILENT: Answer = (None, None)
 def license_required(assessment: Assessment) -> Answer:
     """Whether the goods of an event need a licence, as far as the policy it was assessed under says."""
     policy = assessment.case.policy
+    if not assessment.items:
+        return _SILENT
     rule, booked = policy.license, any(item.booked for item in assessment.items)
     if isinstance(rule, ZoneLicense):
         return _by_zone(rule, assessment)

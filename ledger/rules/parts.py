@@ -8,8 +8,7 @@ from ledger.chips import Catalogue, classify, is_booked
 from ledger.folding import shorten
 from ledger.rules.ascend import find_ascend
 from ledger.rules.assessment import SHOWN_MAX, Case, Item, Notice
-from schemas.rejected_record import FieldError, RejectedRecord
-from schemas.shipment_event import TPP_MAX, Line, ShipmentEvent
+from schemas.shipment_event import Line
 
 WEIGHTS = "4E091"
 
@@ -76,9 +75,7 @@ def _counted(vendor: str | None, model: str | None, stated_tpp: int | None, show
     does not know, or knows no TPP of, is held. Without a model the stated TPP decides alone.
     """
     if model is None:
-        eccn = classify(Fraction(stated_tpp or 0))
-        prc_made = vendor is not None and catalogue.maker(vendor) in catalogue.prc_makers
-        return Item(shown, stated_tpp or 0, eccn, "stated", is_booked(eccn) and not prc_made, prc_made)
+        return _counted_as_stated(Item(shown, None, None, "stated"), vendor, stated_tpp or 0, catalogue)
     part = catalogue.find(vendor, model)
     if part is None:
         return Item(shown, None, None, "unknown", held=f"{shown} is not in the catalogue")
@@ -93,24 +90,16 @@ def _counted(vendor: str | None, model: str | None, stated_tpp: int | None, show
     return Item(part.name, part.tpp, part.eccn, part.evidence, part.booked, part.prc_origin, known_tpp)
 
 
-def refused_amounts(
-    event: ShipmentEvent, lines: Sequence[Line], items: Sequence[Item], booked_tpp: int
-) -> RejectedRecord:
-    """The refusal of amounts that no ledger can hold exactly: a line's product, or the sum of a shipment."""
-    products = [(item.tpp_each or 0) * (line.get("quantity") or 0) for line, item in zip(lines, items, strict=True)]
-    errors = [
-        FieldError(
-            "number_out_of_range",
-            f"{event.data_prefix}lines.{number}.quantity",
-            f"{items[number].part} comes to {tpp} TPP; one event may state at most {TPP_MAX}",
-        )
-        for number, tpp in enumerate(products)
-        if tpp > TPP_MAX
-    ]
-    if not errors:
-        advice = f"the lines come to {booked_tpp} TPP; one event may state at most {TPP_MAX}"
-        errors.append(FieldError("number_out_of_range", f"{event.data_prefix}lines", advice))
-    return RejectedRecord(errors, event.key)
+def count_as_resolved(item: Item, vendor: str | None, tpp_each: int, catalogue: Catalogue) -> Item:
+    """A held item as a person's word has it: its class by that TPP alone. Made in China, it stays unbooked."""
+    return _counted_as_stated(item, vendor, tpp_each, catalogue)._replace(held=None)
+
+
+def _counted_as_stated(item: Item, vendor: str | None, tpp_each: int, catalogue: Catalogue) -> Item:
+    eccn = classify(Fraction(tpp_each))
+    prc_made = item.prc_made or (vendor is not None and catalogue.maker(vendor) in catalogue.prc_makers)
+    booked = is_booked(eccn) and not prc_made
+    return item._replace(tpp_each=tpp_each, eccn=eccn, evidence="stated", booked=booked, prc_made=prc_made)
 
 
 def unknown_notice(items: Sequence[Item], held: Sequence[tuple[int, str]]) -> list[Notice]:

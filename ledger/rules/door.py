@@ -1,0 +1,54 @@
+"""What is wrong with an event that is well-formed: codes that are no countries, amounts past every ledger, no period.
+
+It is asked only of an event that a quick look found wrong, so that every error is told at once.
+"""
+
+from collections.abc import Iterator
+
+from ledger.errors import WrongCall
+from ledger.policy import Policy
+from ledger.rules.parties import COUNTRY_FIELDS, countries_stated
+from ledger.rules.parts import read_lines
+from schemas.rejected_record import FieldError, RejectedRecord
+from schemas.shipment_event import STATES_ITEMS, TPP_MAX, ShipmentEvent
+
+
+def refusal(event: ShipmentEvent, policy: Policy) -> RejectedRecord:
+    """Every error in an event that has one."""
+    errors = [*_countries(event, policy)]
+    if event.type in STATES_ITEMS:
+        errors += _amounts(event, policy)
+    if event.type == "ledger.adjusted":
+        errors += _adjustment(event, policy)
+    return RejectedRecord(errors, event.key)
+
+
+def _countries(event: ShipmentEvent, policy: Policy) -> Iterator[FieldError]:
+    for field, code in zip(COUNTRY_FIELDS, countries_stated(event.data), strict=True):
+        if code is not None and code not in policy.countries:
+            yield FieldError("unknown_country", event.data_prefix + field, policy.countries.advice(code))
+
+
+def _amounts(event: ShipmentEvent, policy: Policy) -> Iterator[FieldError]:
+    """Amounts that no ledger can hold exactly: a line's product, or the sum of a shipment."""
+    lines = event.data.get("lines") or ()
+    items, booked_tpp, largest_tpp, _ = read_lines(lines, policy.catalogue)
+    for number, (line, item) in enumerate(zip(lines, items, strict=True)):
+        if (tpp := (item.tpp_each or 0) * (line.get("quantity") or 0)) > TPP_MAX:
+            advice = f"{item.part} comes to {tpp} TPP; one event may state at most {TPP_MAX}"
+            yield FieldError("number_out_of_range", f"{event.data_prefix}lines.{number}.quantity", advice)
+    if booked_tpp > TPP_MAX >= largest_tpp:
+        advice = f"the lines come to {booked_tpp} TPP; one event may state at most {TPP_MAX}"
+        yield FieldError("number_out_of_range", f"{event.data_prefix}lines", advice)
+
+
+def _adjustment(event: ShipmentEvent, policy: Policy) -> Iterator[FieldError]:
+    country, period = event.data.get("country"), event.data.get("period")
+    assert country is not None  # the reader refuses such an event
+    assert period is not None
+    if country not in policy.countries:
+        yield FieldError("unknown_country", f"{event.data_prefix}country", policy.countries.advice(country))
+    try:
+        policy.period_days(period)
+    except WrongCall as wrong:
+        yield FieldError("bad_value", f"{event.data_prefix}period", str(wrong))
