@@ -2,5 +2,7 @@
 
 adoptions says which policy that is, where a ledger adopted several.
 
-assessment -> assess (calls one module a rule: tier, parts, ascend, ...) -> levels -> alerts -> describe
+judge (the door) -> assess (calls one module a rule: tier, parts, ascend, ...) or follower, adjustment
+families (lots, resolutions, returns, reservations): what an event and all that name it come to
+levels -> alerts -> describe
 """
