@@ -306,11 +306,11 @@ def test_a_line_that_is_not_booked_is_held_to_the_same_limit():
     assert [number for number, _ in settle(held, resolved("v", 2)).held] == [0]
 
 
-def test_of_two_words_of_one_event_the_second_stands():
-    word = resolved("v", 2_000)
-    word["data"]["lines"].append({"model": "z9", "tpp_each": 3_000})
+def test_of_several_words_of_one_event_the_last_stands():
+    word = resolved("v", 2_000, vendor="Acme")
+    word["data"]["lines"] += [{"model": "z9", "tpp_each": 3_000}, {"vendor": "ACME", "model": "Z9", "tpp_each": 4_000}]
 
-    assert stands(shipped(**HELD), word) == india(H100 + 30_000, "2025")
+    assert stands(shipped(**HELD), word) == india(H100 + 40_000, "2025")
     assert settle(shipped(**HELD), word).shares["/tests", "v"].told == []
 
 

@@ -124,7 +124,19 @@ def test_a_shipment_is_told_of_its_countries_and_its_amounts_at_once():
 
 
 def test_the_lines_of_a_cancel_are_not_looked_at():
-    assert judge(event("shipment.cancelled", original_id="o", lines=[a_line(quantity=TPP_MAX)]), ANNUAL).items == []
+    told = {"original_id": "o", "lines": [a_line(quantity=TPP_MAX)]}
+
+    assert judge(event("shipment.cancelled", **told), ANNUAL).items == []
+    assert errors_of(event("shipment.cancelled", origin="UK", **told)) == {("unknown_country", "data.origin")}
+
+
+def test_a_resolution_states_no_quantity_and_none_that_it_states_counts():
+    lines = [{"model": "Z9", "tpp_each": TPP_MAX, "quantity": TPP_MAX}, a_line(quantity=TPP_MAX, tpp_each=1)]
+
+    assert [
+        item.tpp_each
+        for item in judge(event("shipment.resolved", original_id="o", lines=lines, **PERSON), ANNUAL).items
+    ] == [TPP_MAX, 1]
 
 
 @pytest.mark.parametrize(
@@ -178,12 +190,14 @@ def test_an_adjustment_names_a_country_and_a_period_of_the_policy(policy, good, 
     }
     assert errors_of(adjusted(country="UK", period=good), policy) == {("unknown_country", "data.country")}
     assert errors_of(adjusted(period=bad), policy) == {("bad_value", "data.period")}
+    assert errors_of(adjusted(period=good, origin="EU"), policy) == {("unknown_country", "data.origin")}
 
 
-def test_an_adjustment_needs_no_time_and_no_licence():
+@pytest.mark.parametrize("policy", [ANNUAL, DECEMBER])
+def test_an_adjustment_needs_no_time_and_no_licence(policy):
     told = adjusted(time=None, country="CN", approved_by="B. Boss")
 
-    assert receipt(told, DECEMBER) == [
+    assert receipt(told, policy) == [
         "A. Person adjusts China 2026, approved by B. Boss: an audit.",
         "China 2026: 0 + 5 = 5 TPP: shipments to Tier 3 are prohibited.",
     ]
