@@ -73,6 +73,7 @@ class Policy:
     Attributes:
         sha256: of everything that was loaded, in hex.
         levels: percent of the cap at which alerts are due, rising.
+        reserved_counts: whether what is reserved counts as used.
         detection: what is watched for.
         channels: which channels debit the country, and which have a meter of their own.
         debit_country: the channels that debit the country.
@@ -88,6 +89,7 @@ class Policy:
         self.title: str = self._text.title
         self.sha256 = hashlib.sha256(_canonical(document)).hexdigest()
         self.levels: tuple[int, ...] = tuple(self._text.levels)
+        self.reserved_counts: bool = self._text.reserved_counts
         self.catalogue = read_chips(document["chips"])
         self.countries = read_countries(document["countries"])
         self.detection = self._text.detection

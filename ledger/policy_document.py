@@ -207,6 +207,7 @@ class PolicyText(Section):
     title: str
     period: str
     levels: Annotated[list[Percent], Field(min_length=1)]
+    reserved_counts: bool = False
     regimes: list[RegimeEntry] = []
     tiers: list[TierEntry] = []
     groups: list[GroupsEntry] = []

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from ledger.book.judged import Judged, Unfit, kafka_time
 from ledger.book.position import partition_name
-from ledger.book.post import Book, Judged, Unfit, kafka_time
+from ledger.book.post import Book
 from ledger.errors import PolicyChanged, WrongCall
 from ledger.policy import Policy
 from ledger.rules.adoptions import Rulebook
-from ledger.rules.assess import assess
+from ledger.rules.judge import judge as judge_event
 from schemas.cloudevents import SIZE_MAX, read_event
 from schemas.rejected_record import FieldError, RejectedRecord
 from streams.kafka.producer import Outgoing
@@ -92,10 +93,8 @@ def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
     try:
         recorded_at = kafka_time(record.timestamp)
         event = read_event(record.value, record.headers, default_source=source, recorded_at=recorded_at)
-        assessment = assess(event, policy)
-        return Judged(
-            record.offset, record.timestamp, record.value or b"", _mode(record), event=event, assessment=assessment
-        )
+        judged = judge_event(event, policy)
+        return Judged(record.offset, record.timestamp, record.value or b"", _mode(record), event=event, judged=judged)
     except RejectedRecord as rejected:
         return Unfit(record.offset, record.timestamp, rejected)
     except Exception:  # noqa: BLE001  a fault of ours in pure code: the record waits in the rejects, the others go on

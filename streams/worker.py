@@ -17,12 +17,13 @@ import faust
 from faust.types import TP
 from redis.asyncio import Redis
 
+from ledger.book.family import minute_number
 from ledger.book.kept_settings import KeptSettings
 from ledger.book.outbox import Outbox
 from ledger.book.position import Position, partition_name, partition_names
 from ledger.book.post import Book
 from ledger.book.script import connect
-from ledger.errors import LedgerClosed, LedgerError, LedgerUnavailable, PositionLost
+from ledger.errors import LedgerClosed, LedgerError, LedgerUnavailable, PolicyChanged, PositionLost
 from ledger.rules.adoptions import Rulebook
 from streams.debit_shipments import debit_shipments
 from streams.deliver_alerts import deliver_alerts
@@ -53,6 +54,9 @@ IDENTITY_EVERY = 3
 """The log's identity is asked every so many watches."""
 
 STAY_OUT_S = 5.0
+RECORDS_AHEAD_MAX = 4000
+"""Records taken out of what was fetched at once: decoded, they take ten times the room."""
+
 RUNS_WAITING_MAX = 8
 """Runs of a topic that wait for their agent; then the fetcher waits. This bounds the worker's memory."""
 
@@ -127,6 +131,7 @@ def make_app(settings: Settings) -> faust.App:
         consumer_auto_offset_reset="none",
         consumer_metadata_max_age_ms=15_000,
         broker_commit_interval=1.0,
+        broker_max_poll_records=RECORDS_AHEAD_MAX,
         broker_session_timeout=settings.kafka_session_s,
         broker_heartbeat_interval=settings.kafka_session_s / 5,
         worker_redirect_stdouts=False,
@@ -178,8 +183,10 @@ class WorkerParts:
         self._exit_notes = exit_notes(settings)
         self._pulse = Pulse(settings.state_dir, "worker")
         self._leaving = False
+        self._book = Book(self._redis, ledger, now=_now)
+        self._minute = -1
         self.debit = debit_shipments(
-            Book(self._redis, ledger, now=_now),
+            self._book,
             self,
             send_rejects=partial(self._producer.send_all, settings.topic_rejected),
             on_alerts=self._news.set,
@@ -280,6 +287,8 @@ class WorkerParts:
             self._exit_notes.clear()
         consumer: Consumer = self._app.consumer
         shipments = [tp for tp in consumer.assignment() if tp.topic == self._settings.topic_shipments]
+        if any(tp.partition == 0 for tp in shipments):
+            await self._let_time_pass()
         if shipments:
             ends = {}
             for tp, end in (await consumer.highwaters(*shipments)).items():
@@ -291,6 +300,22 @@ class WorkerParts:
             await self._position.note_ends(ends, _now())
         if ask_identity:
             await self._position.check_log(await asyncio.to_thread(self._identity.read))
+
+    async def _let_time_pass(self) -> None:
+        """One tick a minute, by the worker that holds the first partition of shipments."""
+        minute = minute_number(_now())
+        if minute <= self._minute:
+            return
+        try:
+            alert_count = await self._book.tick(minute, rules=await self.rules())
+        except PolicyChanged:
+            self.forget_rules()
+        except LedgerClosed as failure:
+            log.warning("time waits: %s", failure)
+        else:
+            self._minute = minute
+            if alert_count:
+                self._news.set()
 
     async def _or_leave(self, work: Awaitable[None]) -> None:
         try:

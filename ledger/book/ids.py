@@ -1,7 +1,8 @@
 """The ledger's memory of events: what a key is remembered by, and what is remembered.
 
 `ids` maps the 16-byte digest of (source, id) to 16 bytes: digest of the content (8), kind (1), place (7). The place of
-a posted event is its journal entry's number (5) and its index in that entry (2).
+a posted event is its journal entry's number (5) and its index in that entry (2). An event that others name before it
+came is awaited: it has a kind, and nothing else.
 """
 
 import hashlib
@@ -9,6 +10,12 @@ from collections.abc import Iterable
 
 POSTED = b"p"
 """The kind of an id whose content lies in the journal."""
+
+AWAITED = bytes(8) + b"w" + bytes(7)
+"""What is remembered of an event that was named and did not come yet."""
+
+UNKNOWN = bytes(16)
+"""What is said of an id that nothing is remembered of."""
 
 
 def digest_of_key(source: str, event_id: str) -> bytes:

@@ -58,6 +58,21 @@ class Keys:
         return self._key("adoptions")
 
     @property
+    def families(self) -> str:
+        """Hash: digest of an original's key -> its family (`ledger/book/family.py`), once an event names it."""
+        return self._key("families")
+
+    @property
+    def expiries(self) -> str:
+        """Sorted set: digest of a reservation's key in hex, by the millisecond at which it expires."""
+        return self._key("expiries")
+
+    @property
+    def waits(self) -> str:
+        """Hash: digest of an event's key in hex -> source, id and what it waits for (`held`, `waiting`), in JSON."""
+        return self._key("waits")
+
+    @property
     def relay_lease(self) -> str:
         """String with a time to live: which worker relays the outbox."""
         return self._key("relay")

@@ -1,109 +1,52 @@
 """A run of judged records -> posted exactly once, with its alerts and its checkpoint.
 
-Everything that Redis already knows is found out by the call that would write: an id that is known, an account that
-would cross a level, a checkpoint that is not where it should be. Then nothing is written, the answer is dealt with
-here, and the call is made again, saying what it was told.
+Everything that Redis already knows is found out by the call that would write: an id that is known, a family that has
+grown, an account that would cross a level, a checkpoint that is not where it should be. Then nothing is written, the
+answer is dealt with here, and the call is made again, saying what it was told.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
 
 from ledger.book.account import AccountBalance, account_of, field_of
-from ledger.book.ids import POSTED, digest_of_content, digest_of_key, place_of, same_bytes
-from ledger.book.journal import Kept, pack
+from ledger.book.families import Cause, Expiry, Families
+from ledger.book.family import Moved, minute_of
+from ledger.book.ids import AWAITED, POSTED, place_of, same_bytes
+from ledger.book.journal import RESERVED, Kept, pack
+from ledger.book.judged import Judged, Unfit, kafka_time
 from ledger.book.keys import Keys
 from ledger.book.outbox import outbox_entry
 from ledger.book.read import read_place
-from ledger.book.script import Script
+from ledger.book.script import Script, asked
 from ledger.errors import LedgerClosed, PolicyChanged, PositionLost
 from ledger.policy import Policy
 from ledger.rules.adoptions import Rulebook
-from ledger.rules.alerts import crossing_alerts, notice_alerts, reject_alert
-from ledger.rules.assess import assess
+from ledger.rules.alerts import crossing_alerts, expired_alert, notice_alerts, reject_alert
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.channels import limits_of
+from ledger.rules.follower import own_key
+from ledger.rules.judge import judge
 from ledger.rules.levels import LOUD, Crossing, Limits, quiet_range, settle
 from schemas.adoption import Closure
-from schemas.cloudevents import read_event
+from schemas.decision import Tier
 from schemas.quota_alert import QuotaAlert
 from schemas.rejected_record import FieldError, RejectedRecord
 from schemas.shipment_event import ShipmentEvent
 
+TICK = "tick"
+"""The partition, of no topic, on which time passes: its offsets are minutes since 1970."""
+
+EXPIRIES_MAX = 100
+"""Reservations whose expiry one call books."""
+
 _ENDS = [POSTED + number.to_bytes(2, "big") for number in range(2000)]
 """Kind and index of each new event of a call, as the script's header lays them out."""
-
-_LAST_MS = 253_000_000_000_000
-"""A moment in the year 9987."""
-
-
-class Judged:
-    """What posting needs of a record that became an event.
-
-    The event itself is let go, and read again where it is looked at closely: a thousand decoded events kept alive cost
-    more than the few that are read twice.
-
-    Attributes:
-        timestamp_ms: the record's Kafka time.
-        headers: its CloudEvents headers, none unless it came in binary mode.
-        source: the event's source.
-        held: how many of its lines wait for a person.
-        noticed: whether the event alone gives rise to alerts.
-        key_digest: what the ledger remembers its key by.
-        content_digest: what tells its bytes from others.
-    """
-
-    __slots__ = (
-        "charges", "content_digest", "headers", "held", "key_digest", "noticed", "offset", "source", "timestamp_ms",
-        "value",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        offset: int,
-        timestamp_ms: int,
-        value: bytes,
-        headers: tuple[tuple[str, bytes], ...],
-        *,
-        event: ShipmentEvent,
-        assessment: Assessment,
-    ) -> None:
-        self.offset = offset
-        self.timestamp_ms = timestamp_ms
-        self.value = value
-        self.headers = headers
-        self.source = event.source
-        self.charges = assessment.charges
-        self.held = len(assessment.held)
-        self.noticed = bool(assessment.notices)
-        self.key_digest = digest_of_key(event.source, event.id)
-        self.content_digest = digest_of_content(value, headers)
-
-    def event(self) -> ShipmentEvent:
-        """The event, read once more."""
-        return read_event(self.value, self.headers, default_source=self.source)
-
-
-@dataclass(slots=True)
-class Unfit:
-    """A record that is to be parked."""
-
-    offset: int
-    timestamp_ms: int
-    rejected: RejectedRecord
-
-
-@lru_cache(maxsize=4096)
-def kafka_time(timestamp_ms: int) -> datetime:
-    """A record's Kafka time, which its producer may have made up: kept within what a calendar knows."""
-    return datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC)
-
 
 Stretch = tuple[Policy, Sequence[Judged | Unfit]]
 """Records that one policy rules, and that policy."""
@@ -161,10 +104,42 @@ class Book:
         del self._parked[partition]
         return alert_count
 
+    async def tick(self, minute: int, *, rules: Rulebook) -> int:
+        """Let time pass: reservations whose time is over by then are freed.
+
+        Args:
+            minute: whole minutes since 1970. Nothing happens if the ledger has come as far.
+            rules: the adoptions.
+
+        Returns:
+            How many alerts were written.
+
+        Raises:
+            As `post`.
+        """
+        alert_count = 0
+        while (prev := await self.last_tick()) < minute:
+            until_ms = int(minute_of(minute).timestamp() * 1000)
+            found = await asked(self._redis.zrangebyscore(self._keys.expiries, "-inf", until_ms, 0, EXPIRIES_MAX))
+            last = minute if len(found) < EXPIRIES_MAX else prev
+            part = _Part(last, {}, {}, [])
+            posting = _Posting(self, TICK, prev, part, policy=rules.in_force, rules=rules)
+            await posting.expire([bytes.fromhex(key.decode()) for key in found], minute)
+            await posting.settle()
+            alert_count += posting.alert_count
+        return alert_count
+
+    async def last_tick(self) -> int:
+        """The minute up to which time has passed in this ledger; -1 before the first."""
+        minute = await asked(self._redis.hget(self._keys.meta, f"checkpoint:{TICK}"))
+        return -1 if minute is None else int(minute)
+
     async def call(self, arguments: Sequence[Any]) -> list[Any]:
         """One call of the script, which its header describes."""
         keys = self._keys
-        names = (keys.ids, keys.balances, keys.journal, keys.outbox, keys.meta)
+        names = (
+            keys.ids, keys.balances, keys.journal, keys.outbox, keys.meta, keys.families, keys.expiries, keys.waits
+        )  # fmt: skip
         answer: list[Any] = await self._script(names, arguments)
         return answer
 
@@ -172,6 +147,10 @@ class Book:
         """What the known event of that source at this place says."""
         found = await read_place(self._redis, self._keys, place)
         return found.read_event(source).content()
+
+    def families(self, rules: Rulebook) -> Families:
+        """The ledger's families, for one posting."""
+        return Families(self._redis, self._keys, rules)
 
     def posted_at(self) -> datetime:
         """The time a posting bears."""
@@ -190,17 +169,19 @@ class _Posting:
         *,
         policy: Policy,
         rules: Rulebook,
-        park: Park,
-        parked: set[int],
+        park: Park | None = None,
+        parked: set[int] | None = None,
     ) -> None:
         self._book = book
         self._partition, self._prev, self._last = partition, prev, part.last
         self._policy, self._rules = policy, rules
-        self._park, self._parked = park, parked
+        self._park, self._parked = park, set() if parked is None else parked
         self._first, self._repeats, self._unfit = part.first, part.repeats, part.unfit
         self._told: dict[bytes, bytes] = {}
         self._conflicts: dict[bytes, list[Unfit]] = {}
         self._seen: dict[str, str] = {}
+        self._families = book.families(rules)
+        self._minute: int | None = None
         self._chunks: list[bytes] | None = None
         self._posted_at = book.posted_at()
         self.alert_count = 0
@@ -208,6 +189,7 @@ class _Posting:
     async def settle(self) -> int:
         """Post the part; returns the offset up to which the ledger is settled now."""
         await self._park_new(self._unfit)
+        await self._look_up_originals()
         while True:
             status, *told = await self._book.call(self._call())
             match status:
@@ -218,6 +200,8 @@ class _Posting:
                     return int(told[0])
                 case b"known":
                     await self._learn_ids(told)
+                case b"families":
+                    await self._look_up(told)
                 case b"accounts":
                     self._seen |= {name.decode(): record.decode() for name, record in _pairs(told)}
                 case b"adopting":
@@ -232,16 +216,33 @@ class _Posting:
                         self._partition,
                     )
 
+    async def _look_up_originals(self) -> None:
+        named = (item.ties.original for item in self._first.values() if item.ties is not None)
+        await self._families.look_up({key: original for original, key in filter(None, named)})
+
+    async def expire(self, keys: Iterable[bytes], minute: int) -> None:
+        """Let a minute pass for the families of these originals, by the digests of their keys."""
+        self._minute = minute
+        await self._look_up(keys)
+
+    async def _look_up(self, keys: Iterable[bytes]) -> None:
+        self._chunks = None
+        await self._families.look_up(dict.fromkeys(keys))
+
     async def _learn_ids(self, told: Sequence[bytes]) -> None:
         """Known ids: the same content is a duplicate and dropped, another one a conflict and parked."""
         self._chunks = None
         for key, value in _pairs(told):
+            first = self._first.get(key)
+            if key in self._families.told or (first is not None and value == AWAITED):
+                await self._families.look_up({key: own_key(first.event()) if first is not None else None})
+            if first is None:
+                continue
             self._conflicts.pop(key, None)
-            if not value:
+            if not value or value == AWAITED:
                 self._told.pop(key, None)
                 continue
             self._told[key] = value
-            first = self._first[key]
             if same_bytes(value, first.content_digest):
                 continue
             if await self._book.content_at(place_of(value), first.source) != first.event().content():
@@ -255,24 +256,30 @@ class _Posting:
         return [item for same in self._conflicts.values() for item in same]
 
     async def _park_new(self, unfit: Sequence[Unfit]) -> None:
-        if waiting := [item for item in unfit if item.offset not in self._parked]:
+        if self._park and (waiting := [item for item in unfit if item.offset not in self._parked]):
             await self._park(waiting)
             self._parked |= {item.offset for item in waiting}
 
     def _call(self) -> list[Any]:
         told = self._told
         fresh = [item for key, item in self._first.items() if key not in told] if told else [*self._first.values()]
-        rows, events = self._sum_up(fresh)
-        alerts = self._reject_alerts() + self._notices(fresh)
+        causes: Sequence[Cause] = fresh
+        if self._minute is None:
+            changes = self._families.joined_by(fresh, self._policy)
+        else:
+            causes, changes = self._families.at(self._minute)
+        rows, events = self._sum_up(causes, changes.moves)
+        alerts = self._reject_alerts() + self._notices(causes)
         accounts = [row.argument(self._posted_at, self._seen.get(row.name)) for row in rows.values()]
         for row in rows.values():
             if row.name in self._seen:
-                record, crossed = self._walk(row, fresh)
+                record, crossed = self._walk(row, causes, changes.moves)
                 accounts[row.number][-1] = record
                 alerts += crossed
         alerts.sort(key=lambda told: told[0])
         self.alert_count = len(alerts)
         chunks = self._chunks = self._chunks or pack(events)
+        families, waits = changes.arguments()
         return [
             self._partition,
             self._prev,
@@ -285,63 +292,85 @@ class _Posting:
                 for item, end in zip(fresh, _ENDS, strict=False)
                 for part in (item.key_digest, item.content_digest, end)
             ),
-            b"".join(key + value for key, value in told.items()),
+            b"".join(key + value for key, value in (*told.items(), *self._families.told.items())),
             json.dumps(accounts),
-            "0",
+            "1" if self._rules.in_force.reserved_counts else "0",
             len(chunks),
+            len(changes.families),
+            waits,
             *chunks,
+            *families,
             *(outbox_entry(timestamp_ms, alert) for _, timestamp_ms, alert in alerts),
         ]
 
-    def _sum_up(self, fresh: Sequence[Judged]) -> "tuple[dict[tuple[str, str], _Row], list[Kept]]":
+    def _sum_up(
+        self, causes: Sequence[Cause], moves: Mapping[Cause, Sequence[Moved]]
+    ) -> "tuple[dict[tuple[str, str], _Row], list[Kept]]":
         """What each account is to be changed by, and the events as the journal keeps them."""
         rows: dict[tuple[str, str], _Row] = {}
         events: list[Kept] = []
-        for item in fresh:
+        reserved_counts = self._rules.in_force.reserved_counts
+        for item in causes:
+            moved = moves.get(item) if moves else None
             charges = []
-            for charge in item.charges:
+            for charge in item.charges if moved is None else _charges_of(moved):
                 place = charge.account, charge.period
                 row = rows.get(place) or rows.setdefault(place, _Row(field_of(*place), len(rows)))
                 tpp = charge.tpp
-                row.posted = posted = row.posted + tpp
-                if posted > row.highest:
-                    row.highest = posted
-                elif posted < row.lowest:
-                    row.lowest = posted
-                if not charge.carried:
-                    row.touched = True
-                charges.append((row.number, tpp))
-            if item.held and (waiting := _held_account(item.event(), self._policy)):
-                row = rows.get(waiting) or rows.setdefault(waiting, _Row(field_of(*waiting), len(rows)))
-                row.held += item.held
+                if charge.state == "posted":
+                    row.posted += tpp
+                    charges.append((row.number, tpp))
+                    if not charge.carried:
+                        row.touched = True
+                else:
+                    row.reserved += tpp
+                    charges.append((row.number + RESERVED, tpp))
+                used = row.posted + row.reserved if reserved_counts else row.posted
+                if used > row.highest:
+                    row.highest = used
+                elif used < row.lowest:
+                    row.lowest = used
+            for one in moved or ():
+                for account, period, lines in one.held:
+                    place = account, period
+                    row = rows.get(place) or rows.setdefault(place, _Row(field_of(*place), len(rows)))
+                    row.held += lines
             events.append((item.offset, charges, item.value, item.headers))
         return rows, events
 
-    def _walk(self, row: "_Row", fresh: Sequence[Judged]) -> "tuple[str, list[_Told]]":
+    def _walk(
+        self, row: "_Row", causes: Sequence[Cause], moves: Mapping[Cause, Sequence[Moved]]
+    ) -> "tuple[str, list[_Told]]":
         """An account that crosses a level, event by event: the record to write and what is to be told."""
         record = self._seen[row.name]
         account, _, period = row.name.rpartition("|")
         balance = account_of(row.name, record.encode()) if record else AccountBalance(account, period)
         alerts: list[_Told] = []
-        posted, marks, quiet = balance.posted_tpp, balance.marks, balance.quiet if record else LOUD
+        posted, reserved, marks = balance.posted_tpp, balance.reserved_tpp, balance.marks
+        quiet = balance.quiet if record else LOUD
         shipped_to = balance.last_posted_at is not None
-        for item in fresh:
-            for charge in item.charges:
+        for item in causes:
+            moved = moves.get(item)
+            for charge in item.charges if moved is None else _charges_of(moved):
                 if (charge.account, charge.period) != (account, period):
                     continue
-                posted += charge.tpp
+                if charge.state == "posted":
+                    posted += charge.tpp
+                else:
+                    reserved += charge.tpp
                 shipped_to |= not charge.carried
                 if not shipped_to:
                     continue
                 limits = limits_of(self._rules.in_force, charge)
-                marks, crossings = settle(marks, limits, posted, self._posted_at)
+                marks, crossings = settle(marks, limits, limits.used(posted, reserved), self._posted_at)
                 quiet = LOUD if charge.kind == "uveu" else quiet_range(marks, limits)
                 if crossings:
                     alerts += self._crossed(item, charge, crossings, limits)
-        assert posted == balance.posted_tpp + row.posted
+        assert (posted, reserved) == (balance.posted_tpp + row.posted, balance.reserved_tpp + row.reserved)
         after = replace(
             balance,
             posted_tpp=posted,
+            reserved_tpp=reserved,
             held_lines=balance.held_lines + row.held,
             last_posted_at=self._posted_at if row.touched else balance.last_posted_at,
             marks=marks,
@@ -349,26 +378,41 @@ class _Posting:
         )
         return after.to_record().decode(), alerts
 
-    def _crossed(self, item: Judged, charge: ChargeDue, crossings: Sequence[Crossing], limits: Limits) -> "list[_Told]":
+    def _crossed(self, item: Cause, charge: ChargeDue, crossings: Sequence[Crossing], limits: Limits) -> "list[_Told]":
         event = item.event()
         told = crossing_alerts(
             crossings,
             charge,
             event,
             limits=limits,
-            assessment=assess(event, self._policy),
+            tier=self._tier(event, charge),
             policy=self._rules.in_force,
             recorded_at=self._posted_at,
             measured_since=self._rules.measured_since(charge.account, charge.period),
         )
         return [(item.offset, item.timestamp_ms, alert) for alert in told]
 
-    def _notices(self, fresh: Sequence[Judged]) -> "list[_Told]":
+    def _tier(self, event: ShipmentEvent, charge: ChargeDue) -> Tier | None:
+        """That of the event; of one that states no goods, that of the account's country."""
+        judged = judge(event, self._policy)
+        if isinstance(judged, Assessment):
+            return judged.tier
+        day = (event.moment or self._posted_at).date()
+        return self._policy.standing(charge.country, day).tier if charge.country is not None else None
+
+    def _notices(self, causes: Sequence[Cause]) -> "list[_Told]":
         alerts: list[_Told] = []
-        for item in fresh:
-            if item.noticed:
+        for item in causes:
+            if isinstance(item, Expiry):
+                if item.expired_tpp:
+                    policy, tier = self._rules.in_force, item.reservation.assessment.tier
+                    told = expired_alert(item.event(), item.expired_tpp, tier, policy, self._posted_at)
+                    alerts.append((item.offset, item.timestamp_ms, told))
+            elif item.noticed:
                 event = item.event()
-                noticed = notice_alerts(event, assess(event, self._policy), self._policy, self._posted_at)
+                judged = judge(event, self._policy)
+                assert isinstance(judged, Assessment)  # only statements of goods are told of
+                noticed = notice_alerts(event, judged, self._policy, self._posted_at)
                 alerts += [(item.offset, item.timestamp_ms, alert) for alert in noticed]
         return alerts
 
@@ -401,6 +445,7 @@ class _Row:
     name: str
     number: int
     posted: int = 0
+    reserved: int = 0
     held: int = 0
     lowest: int = 0
     highest: int = 0
@@ -408,7 +453,7 @@ class _Row:
 
     def argument(self, posted_at: datetime, expected: str | None) -> list[Any]:
         latest = posted_at.isoformat() if self.touched else ""
-        return [self.name, self.posted, 0, self.held, self.lowest, self.highest, latest, expected, None]
+        return [self.name, self.posted, self.reserved, self.held, self.lowest, self.highest, latest, expected, None]
 
 
 @dataclass(slots=True)
@@ -443,9 +488,8 @@ def _until_contradiction(items: Sequence[Judged | Unfit]) -> _Part:
     return part
 
 
-def _held_account(event: ShipmentEvent, policy: Policy) -> tuple[str, str] | None:
-    period = policy.period_of(event.shipped_at.date())
-    return (f"country:{event.data['destination']}", period) if period else None
+def _charges_of(moves: Iterable[Moved]) -> Iterator[ChargeDue]:
+    return (charge for moved in moves for charge in moved.charges)
 
 
 def _conflict(event: ShipmentEvent) -> RejectedRecord:

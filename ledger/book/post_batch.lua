@@ -7,22 +7,30 @@
   KEYS[3]  journal    stream  one entry a posted run, <number>-0
   KEYS[4]  outbox     list    alerts that are not on the topic yet
   KEYS[5]  meta       hash    checkpoint:<partition>, end:<partition>, adoption, adopting, entries, posted_at
+  KEYS[6]  families   hash    digest of an original's key -> version (7), family
+  KEYS[7]  expiries   zset    digest of a reservation's key in hex, by the millisecond at which it expires
+  KEYS[8]  waits      hash    digest of an event's key in hex -> what it waits for
 
-  ARGV[1]  partition   "<topic>:<number>"
+  ARGV[1]  partition   "<topic>:<number>", or "tick": its offsets are minutes
   ARGV[2]  prev        offset delivered before this run, -1 for none
   ARGV[3]  last        offset the checkpoint moves to
   ARGV[4]  adoption    number of the newest adoption the worker knows of
   ARGV[5]  policy      SHA-256 of the policy the run was judged under
   ARGV[6]  posted_at   RFC 3339, the worker's clock
   ARGV[7]  ids         new events, 27 bytes each: key digest (16), content digest and kind (9), index in the entry (2)
-  ARGV[8]  told        known ids the worker has dealt with, 32 bytes each: key digest (16), the value it was told (16)
+  ARGV[8]  told        ids the worker has dealt with, 32 bytes each: key digest (16), the value it was told (16), zeros
+                       if it was told that there is none; one that is awaited may come among ids too
   ARGV[9]  accounts    JSON rows [field, posted, reserved, held, lowest, highest, last_posted_at, expected, record]:
                        changes in TPP (held in lines), the lowest and highest use on the way relative to the start, the
                        latest posting, and, where the worker has seen the account, the record it expects ("" for none)
                        and the one to write
   ARGV[10] reserved    "1" if reserved amounts count as used, else "0"
-  ARGV[11] chunks      how many of the following are chunks of the journal entry; the rest are alerts for the outbox
-  ARGV[12] first chunk or alert, and so on; an alert is "<record's Kafka time in ms> <alert in JSON>"
+  ARGV[11] chunks      how many chunks of the journal entry follow
+  ARGV[12] families    how many families follow
+  ARGV[13] waits       "" or JSON {due: {key in hex: millisecond or null}, waits: {key in hex: text or null},
+                       awaited: [number of the family]}
+  ARGV[14] the chunks; of each family the digest of its original's key, the version that the worker was told (7 zeros
+           for none) and the record to write; alerts, each "<record's Kafka time in ms> <alert in JSON>"
 
   Returns {status, ...}
     "posted"    the checkpoint is at last; the journal entry's number follows, 0 if the run held nothing new
@@ -31,6 +39,7 @@
     "adopting"  the ledger is closed for the adoption that follows, in JSON: nothing written, wait
     "policy"    the newest adoption is the one that follows ("" if there is none): nothing written, judge again
     "known"     ids that are known with another value than told: nothing written; key, value, key, value follow
+    "families"  families that are not of the version told: nothing written; digest of the original's key, ... follow
     "accounts"  accounts that would cross a level or are not as expected: nothing written; field, record ("" for
                 none), ... follow
   Why a script: ids, balances, journal, alerts and checkpoint survive or vanish together.
@@ -43,6 +52,8 @@ local checkpoint = tonumber(meta[1] or '-1')
 if prev < checkpoint then return {'behind', meta[1]} end
 if checkpoint < prev then return {'fenced', meta[1] or '-1'} end
 
+local UNKNOWN, NO_VERSION = string.rep('\0', 16), string.rep('\0', 7)
+local AWAITED = string.rep('\0', 8) .. 'w' .. string.rep('\0', 7)
 local ids, told = ARGV[7], ARGV[8]
 local fresh, asked, said = {}, {}, {}
 for at = 1, #ids, 27 do
@@ -50,8 +61,9 @@ for at = 1, #ids, 27 do
   fresh[#fresh + 1], asked[#asked + 1] = key, key
 end
 for at = 1, #told, 32 do
-  local key = string.sub(told, at, at + 15)
-  asked[#asked + 1], said[key] = key, string.sub(told, at + 16, at + 31)
+  local key, value = string.sub(told, at, at + 15), string.sub(told, at + 16, at + 31)
+  asked[#asked + 1] = key
+  if value ~= UNKNOWN then said[key] = value end
 end
 if #asked > 0 then
   local values, known = redis.call('HMGET', KEYS[1], unpack(asked)), {'known'}
@@ -62,6 +74,16 @@ if #asked > 0 then
   end
   if #known > 1 then return known end
 end
+
+local chunks, families, changed = tonumber(ARGV[11]), {}, {'families'}
+local after = 14 + chunks + 3 * tonumber(ARGV[12])
+for at = 14 + chunks, after - 1, 3 do
+  local key, version, record = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local kept = redis.call('HGET', KEYS[6], key) or NO_VERSION
+  if string.sub(kept, 1, 7) ~= version then changed[#changed + 1] = key end
+  families[#families + 1], families[#families + 2] = key, record
+end
+if #changed > 1 then return changed end
 
 local rows, writes, moved, before = cjson.decode(ARGV[9]), {}, {'accounts'}, {}
 for i, row in ipairs(rows) do
@@ -90,8 +112,8 @@ for i, row in ipairs(rows) do
 end
 if #moved > 1 then return moved end
 
-local entry, chunks = 0, tonumber(ARGV[11])
-if #fresh > 0 then
+local entry = 0
+if chunks > 0 then
   entry = tonumber(meta[4] or '0') + 1
   local head, values = struct.pack('>I5', entry), {}
   for i, key in ipairs(fresh) do
@@ -99,19 +121,31 @@ if #fresh > 0 then
     values[#values + 1] = key
     values[#values + 1] = string.sub(ids, at + 17, at + 25) .. head .. string.sub(ids, at + 26, at + 27)
   end
-  redis.call('HSET', KEYS[1], unpack(values))
+  if #values > 0 then redis.call('HSET', KEYS[1], unpack(values)) end
   local fields = {'partition', partition, 'last', last, 'policy', ARGV[5], 'posted_at', ARGV[6],
     'before', #before > 0 and cjson.encode(before) or '[]'}
   for i = 1, chunks do
-    fields[#fields + 1], fields[#fields + 2] = 'chunk' .. i, ARGV[11 + i]
+    fields[#fields + 1], fields[#fields + 2] = 'chunk' .. i, ARGV[13 + i]
   end
-  if #ARGV > 11 + chunks then
-    fields[#fields + 1], fields[#fields + 2] = 'alerts', table.concat(ARGV, '\n', 12 + chunks)
+  if #ARGV >= after then
+    fields[#fields + 1], fields[#fields + 2] = 'alerts', table.concat(ARGV, '\n', after)
   end
   redis.call('XADD', KEYS[3], entry .. '-0', unpack(fields))
 end
 if #writes > 0 then redis.call('HSET', KEYS[2], unpack(writes)) end
-for i = 12 + chunks, #ARGV do redis.call('RPUSH', KEYS[4], ARGV[i]) end
-redis.call('HSET', KEYS[5], 'checkpoint:' .. partition, last, 'posted_at', ARGV[6])
+if #families > 0 then redis.call('HSET', KEYS[6], unpack(families)) end
+if ARGV[13] ~= '' then
+  local told = cjson.decode(ARGV[13])
+  for key, at in pairs(told.due) do
+    if at == cjson.null then redis.call('ZREM', KEYS[7], key) else redis.call('ZADD', KEYS[7], at, key) end
+  end
+  for key, text in pairs(told.waits) do
+    if text == cjson.null then redis.call('HDEL', KEYS[8], key) else redis.call('HSET', KEYS[8], key, text) end
+  end
+  for _, number in ipairs(told.awaited) do redis.call('HSET', KEYS[1], families[2 * number + 1], AWAITED) end
+end
+for i = after, #ARGV do redis.call('RPUSH', KEYS[4], ARGV[i]) end
+redis.call('HSET', KEYS[5], 'checkpoint:' .. partition, last)
+if entry > 0 or partition ~= 'tick' then redis.call('HSET', KEYS[5], 'posted_at', ARGV[6]) end
 if entry > 0 then redis.call('HSET', KEYS[5], 'entries', entry) end
 return {'posted', entry}

@@ -1,9 +1,10 @@
 """Balances, decisions and freshness, for everybody who asks. Writes nothing."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import cast
 
 from redis.asyncio import Redis
@@ -50,18 +51,41 @@ async def read_place(redis: Redis, keys: Keys, place: bytes) -> FoundEvent:
         LedgerUnavailable: Redis does not answer.
         LedgerError: the journal has no such entry, though an id points there.
     """
-    number, index = int.from_bytes(place[:5], "big"), int.from_bytes(place[5:], "big")
-    name = f"{number}-0"
-    found = await asked(redis.xrange(keys.journal, name, name))
-    if not found:
-        raise LedgerError(f"the journal has no entry {name}, though an id points there: run verify")
-    entry: dict[bytes, bytes] = found[0][1]
-    chunk, within = divmod(index, CHUNK)
+    entry = await _read_entry(redis, keys, int.from_bytes(place[:5], "big"))
+    chunk, within = divmod(int.from_bytes(place[5:], "big"), CHUNK)
     before: list[JournalEvent] = []
     for earlier in range(chunk):
         before += unpack(entry[b"chunk%d" % (earlier + 1)])
     last = list(unpack(entry[b"chunk%d" % (chunk + 1)]))
     return FoundEvent(entry, before + last[:within], last[within])
+
+
+async def read_kept(redis: Redis, keys: Keys, places: Iterable[bytes]) -> dict[bytes, tuple[str, JournalEvent]]:
+    """The events that lie at some places, each with the SHA-256 of the policy that it was judged under.
+
+    Entries are read once, however many of their events are asked for, and only the chunks that hold them are inflated.
+
+    Raises:
+        As `read_place`.
+    """
+    found: dict[bytes, tuple[str, JournalEvent]] = {}
+    for number, there in groupby(sorted(places), lambda place: place[:5]):
+        entry, chunks = await _read_entry(redis, keys, int.from_bytes(number, "big")), dict[int, list[JournalEvent]]()
+        for place in there:
+            chunk, within = divmod(int.from_bytes(place[5:], "big"), CHUNK)
+            if chunk not in chunks:
+                chunks[chunk] = list(unpack(entry[b"chunk%d" % (chunk + 1)]))
+            found[place] = entry[b"policy"].decode(), chunks[chunk][within]
+    return found
+
+
+async def _read_entry(redis: Redis, keys: Keys, number: int) -> dict[bytes, bytes]:
+    name = f"{number}-0"
+    found = await asked(redis.xrange(keys.journal, name, name))
+    if not found:
+        raise LedgerError(f"the journal has no entry {name}, though an id points there: run verify")
+    entry: dict[bytes, bytes] = found[0][1]
+    return entry
 
 
 class Reader:

@@ -42,7 +42,8 @@ def remeasure(records: Mapping[bytes, bytes], before: Rulebook, after: Rulebook)
         balance = account_of(field, record)
         if balance.last_posted_at is None:
             continue
-        marks, crossings = measure_anew(balance.marks, limits, balance.posted_tpp, adoption.adopted_at)
+        used_tpp = limits.used(balance.posted_tpp, balance.reserved_tpp)
+        marks, crossings = measure_anew(balance.marks, limits, used_tpp, adoption.adopted_at)
         rows.append((field, text, replace(balance, marks=marks, quiet=quiet_range(marks, limits)).to_record().decode()))
         for crossing in crossings:
             since = before if crossing.kind == "recovered" else after

@@ -10,6 +10,7 @@ from ledger.policy import Policy
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.levels import Crossing, Limits
 from schemas.adoption import Adoption
+from schemas.decision import Tier
 from schemas.quota_alert import AlertKind, QuotaAlert, Severity
 from schemas.rejected_record import RejectedRecord
 from schemas.shipment_event import ShipmentEvent
@@ -32,7 +33,7 @@ def notice_alerts(
     return [
         _told_of(
             event,
-            assessment,
+            assessment.tier,
             policy,
             recorded_at,
             alert_id=alert_id(notice.kind, event.key),
@@ -48,6 +49,30 @@ def notice_alerts(
         )
         for notice in assessment.notices
     ]
+
+
+def expired_alert(
+    reservation: ShipmentEvent, expired_tpp: int, tier: Tier | None, policy: Policy, recorded_at: datetime
+) -> QuotaAlert:
+    """A reservation's time is over: what was left of it is free."""
+    country, expires_at = reservation.data.get("destination"), reservation.data.get("expires_at")
+    query = urlencode({"source": reservation.source, "id": reservation.id})
+    return _told_of(
+        reservation,
+        tier,
+        policy,
+        recorded_at,
+        alert_id=alert_id("reservation.expired", reservation.key),
+        kind="reservation.expired",
+        severity="info",
+        country=country,
+        account=f"country:{country}",
+        period=policy.period_of(reservation.shipped_at.date()),
+        incident_key=f"reservation.expired/{reservation.key}",
+        message=f"The reservation {reservation.key} has expired: {expired_tpp:,} TPP that it held are free.",
+        evidence={"expired_tpp": expired_tpp, "expires_at": expires_at.isoformat() if expires_at else None},
+        url=f"/v1/decisions?{query}",
+    )
 
 
 ALERT_KINDS: dict[tuple[str, str], AlertKind] = {
@@ -68,7 +93,7 @@ def crossing_alerts(
     event: ShipmentEvent,
     *,
     limits: Limits,
-    assessment: Assessment,
+    tier: Tier | None,
     policy: Policy,
     recorded_at: datetime,
     measured_since: str | None = None,
@@ -80,14 +105,14 @@ def crossing_alerts(
         charge: the one by which it did.
         event: the charge's.
         limits: what the levels are measured by.
-        assessment: of the event.
+        tier: of the event; None if it has none of its own.
         policy: the one in force, whose levels they are.
         recorded_at: the moment of the posting.
         measured_since: the name of the adoption since which the account's limits are these; the policy's own if None.
     """
     since = measured_since or policy.sha256
     return [
-        _told_of(event, assessment, policy, recorded_at, **told)
+        _told_of(event, tier, policy, recorded_at, **told)
         for told in _crossed(crossings, charge, limits, policy, since)
     ]
 
@@ -245,11 +270,11 @@ def reject_alert(
 
 
 def _told_of(
-    event: ShipmentEvent, assessment: Assessment, policy: Policy, recorded_at: datetime, /, **told: Any
+    event: ShipmentEvent, tier: Tier | None, policy: Policy, recorded_at: datetime, /, **told: Any
 ) -> QuotaAlert:
     """An alert that an event gave rise to."""
     return QuotaAlert(
-        tier=assessment.tier,
+        tier=tier,
         event_key=event.key,
         shipment_id=event.data.get("shipment_id"),
         occurred_at=event.moment or recorded_at,

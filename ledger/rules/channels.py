@@ -57,13 +57,14 @@ def charges_due(case: Case, tpp: int, state: ChargeState) -> tuple[list[ChargeDu
 def limits_of(policy: Policy, charge: ChargeDue) -> Limits:
     """What the levels of a charge's account are measured by: the policy's cap, or a share that came with the event."""
     if charge.kind == "uveu":
-        return Limits(charge.cap_tpp, policy.levels_of(charge.kind))
+        return Limits(charge.cap_tpp, policy.levels_of(charge.kind), policy.reserved_counts)
     return account_limits(policy, charge.account, charge.period)
 
 
 def account_limits(policy: Policy, account: str, period: str) -> Limits:
     """What the policy alone measures an account by."""
-    return Limits(policy.account_cap(account, period), policy.levels_of(account.partition(":")[0]))
+    levels = policy.levels_of(account.partition(":")[0])
+    return Limits(policy.account_cap(account, period), levels, policy.reserved_counts)
 
 
 def notice_due(case: Case, tpp: int) -> list[Notice]:

@@ -44,7 +44,7 @@ def foreseen_alerts(
             charge,
             event,
             limits=limits,
-            assessment=assessment,
+            tier=assessment.tier,
             policy=policy,
             recorded_at=at,
             measured_since=measured_since(charge.account, charge.period) if measured_since else None,

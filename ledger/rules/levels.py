@@ -29,10 +29,21 @@ Marks = Mapping[str, Mark]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an account's levels are measured by: the cap in TPP (None: no limit) and the levels in percent."""
+    """What an account's levels are measured by.
+
+    Attributes:
+        cap_tpp: None: no limit.
+        levels: percent.
+        reserved_counts: whether what is reserved counts as used.
+    """
 
     cap_tpp: int | None
     levels: tuple[int, ...]
+    reserved_counts: bool = False
+
+    def used(self, posted_tpp: int, reserved_tpp: int) -> int:
+        """What counts as used, in TPP."""
+        return posted_tpp + reserved_tpp if self.reserved_counts else posted_tpp
 
     def reached_at(self, mark: str) -> int:
         """The smallest use, in TPP, that crosses a mark: use x 100 >= level x cap; for `over`, use > cap."""

@@ -7,10 +7,11 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from ledger.book.judged import Judged
 from ledger.book.kept_settings import KeptSettings
 from ledger.book.keys import Keys
 from ledger.book.position import Position
-from ledger.book.post import Book, Judged
+from ledger.book.post import Book
 from ledger.book.read import Reader
 from ledger.book.script import connect
 from ledger.errors import LedgerUnavailable
@@ -83,7 +84,7 @@ class Desk:
         for offset, event in enumerate(events, start=self.offset + 1):
             value = json.dumps(event).encode()
             read = read_event(value, default_source="/kafka/shipments")
-            run.append(Judged(offset, 1_770_000_000_000, value, (), event=read, assessment=assess(read, POLICY)))
+            run.append(Judged(offset, 1_770_000_000_000, value, (), event=read, judged=assess(read, POLICY)))
         await self.book.post(PARTITION, self.offset, [(POLICY, run)], rules=self.rules, park=park)
         self.offset += len(run)
 

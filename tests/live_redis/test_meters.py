@@ -6,8 +6,9 @@ from itertools import permutations
 
 import pytest
 
+from ledger.book.judged import Judged
 from ledger.book.outbox import Outbox
-from ledger.book.post import Book, Judged
+from ledger.book.post import Book
 from ledger.book.read import Reader
 from ledger.policy import load_policy
 from ledger.rules.assess import assess
@@ -46,9 +47,7 @@ class Desk:
         for told in shipments:
             value = raw_shipment(id=f"evt-{self.count}", **told)
             event = read_event(value, default_source="/tests")
-            items.append(
-                Judged(self.count, 1_770_000_000_000, value, (), event=event, assessment=assess(event, POLICY))
-            )
+            items.append(Judged(self.count, 1_770_000_000_000, value, (), event=event, judged=assess(event, POLICY)))
             self.count += 1
         await self.book.post(PARTITION, items[0].offset - 1, [(POLICY, items)], rules=self.rules, park=None)
 

@@ -7,11 +7,12 @@ import pytest
 
 from ledger.book.account import account_of, field_of
 from ledger.book.ids import digest_of_key
+from ledger.book.judged import Judged, Unfit
 from ledger.book.kept_settings import KeptSettings
 from ledger.book.keys import Keys
 from ledger.book.outbox import Outbox
 from ledger.book.position import Position
-from ledger.book.post import Book, Judged, Unfit
+from ledger.book.post import Book
 from ledger.book.read import Reader
 from ledger.book.setting import Setting
 from ledger.errors import LedgerClosed, LedgerError, PositionLost, WrongCall
@@ -36,7 +37,7 @@ def record(offset, event_id, *, quantity=1, country="IN", spaces=0, model="H100 
     lines = [{"model": model, "vendor": "NVIDIA", "quantity": quantity}]
     value = json.dumps(said | {"lines": lines}).encode() + b" " * spaces
     event = read_event(value, default_source="/kafka/shipments")
-    return Judged(offset, 1_770_000_000_000 + offset, value, (), event=event, assessment=assess(event, POLICY))
+    return Judged(offset, 1_770_000_000_000 + offset, value, (), event=event, judged=assess(event, POLICY))
 
 
 def unfit(offset):
