@@ -29,8 +29,8 @@
   ARGV[12] families    how many families follow
   ARGV[13] waits       "" or JSON {due: {key in hex: millisecond or null}, waits: {key in hex: text or null},
                        awaited: [number of the family]}
-  ARGV[14] the chunks; of each family the digest of its original's key, the version that the worker was told (7 zeros
-           for none) and the record to write; alerts, each "<record's Kafka time in ms> <alert in JSON>"
+  ARGV[14] first chunk, and so on; then of each family the digest of its original's key, the version that the worker was
+           told (7 zeros for none) and the record to write; then alerts, each "<record's Kafka time in ms> <alert in JSON>"
 
   Returns {status, ...}
     "posted"    the checkpoint is at last; the journal entry's number follows, 0 if the run held nothing new
