@@ -1,9 +1,14 @@
 """Events for tests, right in every field that a test does not name."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 
 from ledger.rules.assess import assess
+from ledger.rules.describe import describe
+from ledger.rules.families import Member, settle_family
+from ledger.rules.follower import original_of, own_key
+from ledger.rules.judge import judge
+from ledger.rules.related import Related
 from schemas.cloudevents import read_event
 
 
@@ -61,3 +66,30 @@ def noticed(policy, **told):
     notices = {notice.kind: notice for notice in assessment.notices}
     assert len(notices) == len(assessment.notices), "one notice a kind: the alert's id is made of kind and event"
     return notices
+
+
+def alone(event, judged):
+    """An event that is tied to no other."""
+    key = own_key(event)
+    original = original_of(event) or key
+    family = None
+    if event.type != "ledger.adjusted":
+        family = settle_family(original, [Member(event, judged)], at=datetime(2000, 1, 1, tzinfo=UTC))
+    return Related(event=key, original=original, family=family, statements=[judged])
+
+
+def described(event, policy, *, used=0, balances=None, recorded_at=None, outcome=None):
+    """The decision on an event that is tied to no other; `used` TPP are posted before it wherever it charges."""
+    judged = judge(event, policy)
+    before = {(due.account, due.period): (used, 0) for due in judged.charges} if balances is None else balances
+    return describe(
+        event,
+        judged,
+        policy,
+        related=alone(event, judged),
+        outcome=outcome,
+        booked=judged.charges,
+        balances=before,
+        alerts=[],
+        recorded_at=recorded_at,
+    )

@@ -11,7 +11,7 @@ from ledger.book.family import Family, Kin, Moved, minute_of, read_family
 from ledger.book.ids import AWAITED, UNKNOWN, place_of
 from ledger.book.judged import Judged
 from ledger.book.keys import Keys
-from ledger.book.read import read_kept
+from ledger.book.place import read_kept
 from ledger.book.script import asked
 from ledger.policy import Policy
 from ledger.rules.adoptions import Rulebook

@@ -22,7 +22,7 @@ from ledger.book.journal import RESERVED, Kept, pack
 from ledger.book.judged import Judged, Unfit, kafka_time
 from ledger.book.keys import Keys
 from ledger.book.outbox import outbox_entry
-from ledger.book.read import read_place
+from ledger.book.place import read_place
 from ledger.book.script import Script, asked
 from ledger.errors import LedgerClosed, PolicyChanged, PositionLost
 from ledger.policy import Policy

@@ -15,29 +15,13 @@ from ledger.rules.red_flags import red_flag_notices
 from ledger.rules.tier import tier_notices, tier_of_shipment
 from ledger.rules.weights import weights_notice
 from schemas.decision import ChargeState
-from schemas.rejected_record import FieldError, RejectedRecord
 from schemas.shipment_event import TPP_MAX, ShipmentEvent
-
-BOOKED_NOW = ("shipment.shipped", "compute.used")
-"""The types of events that are booked."""
 
 STATEMENTS = frozenset({"shipment.reserved", "shipment.shipped", "shipment.corrected", "compute.used"})
 """The types of events that state goods, where they go and when."""
 
 
 def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
-    """Judge one event of a type that is booked already.
-
-    Raises:
-        RejectedRecord: another type, or as `assess_statement`.
-    """
-    if event.type not in BOOKED_NOW:
-        advice = f"{event.type} is not booked yet; write {' or '.join(BOOKED_NOW)}"
-        raise RejectedRecord([FieldError("unknown_type", "type", advice)], event.key)
-    return assess_statement(event, policy)
-
-
-def assess_statement(event: ShipmentEvent, policy: Policy) -> Assessment:
     """Judge one event that states goods: its tier, its parts, what it charges, and whatever is to be told of it.
 
     A correction is judged as the shipment that it states: what it corrects is not known here.

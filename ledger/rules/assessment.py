@@ -84,6 +84,22 @@ class AssessedLine(NamedTuple):
     prc_made: bool
 
 
+def assessed_lines(lines: Sequence[Line], items: Sequence[Item]) -> list[AssessedLine]:
+    """Each line with the TPP that it comes to by what its item is."""
+    return [
+        AssessedLine(
+            item.part,
+            item.tpp_each,
+            None if item.tpp_each is None else item.tpp_each * (line.get("quantity") or 0),
+            item.eccn,
+            item.evidence,
+            item.booked,
+            item.prc_made,
+        )
+        for line, item in zip(lines, items, strict=True)
+    ]
+
+
 @dataclass(slots=True)
 class ChargeDue:
     """What one account is to be changed by, in TPP.
@@ -142,18 +158,7 @@ class Assessment:
     @property
     def lines(self) -> list[AssessedLine]:
         """Each line with the TPP that it comes to."""
-        return [
-            AssessedLine(
-                item.part,
-                item.tpp_each,
-                None if item.tpp_each is None else item.tpp_each * (line.get("quantity") or 0),
-                item.eccn,
-                item.evidence,
-                item.booked,
-                item.prc_made,
-            )
-            for line, item in zip(self.case.lines, self.items, strict=True)
-        ]
+        return assessed_lines(self.case.lines, self.items)
 
     @property
     def booked_tpp(self) -> int:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.channels import charges_due
 from ledger.rules.follower import FIRST_EVENTS, FOLLOWERS, EventKey, Following, original_of, own_key
-from ledger.rules.lots import Goods
+from ledger.rules.lots import Goods, Lot
 from ledger.rules.reservations import FOR_EVER, term_of, use
 from ledger.rules.resolutions import resolve
 from ledger.rules.returns import Taken, take_back
@@ -72,6 +72,7 @@ class Settlement:
         shares: of every member; not of one that is no original, though others name it: its own family decides.
         standing: the statement that is charged; None while the original is not known, or is none.
         charges: what stands on each account for the whole family, nothing that is zero.
+        lots: of the standing statement, each with what is left of it; what was shipped from a reservation is no lot's.
         held: (line, reason) of the standing statement's lines that wait for a person.
         expired_tpp: what its expiry took from a reservation.
         changes_at: when time alone will change it next; None if never.
@@ -80,6 +81,7 @@ class Settlement:
     shares: Mapping[EventKey, Share]
     standing: Member | None = None
     charges: Sequence[ChargeDue] = ()
+    lots: Sequence[Lot] = ()
     held: Sequence[tuple[int, str]] = ()
     expired_tpp: int = 0
     changes_at: datetime | None = None
@@ -187,9 +189,10 @@ def _settle_goods(
         shares=shares,
         standing=standing,
         charges=left,
+        lots=goods.lots,
         held=held,
         expired_tpp=left_tpp if term.expired and charges else 0,
-        changes_at=term.expires_at if left or held else None,
+        changes_at=None if term.expired else term.expires_at,
     )
 
 

@@ -1,50 +1,66 @@
 """What would be told if an event were booked now. Books nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from ledger.policy import Policy
 from ledger.rules.alerts import crossing_alerts, notice_alerts
-from ledger.rules.assessment import Assessment
+from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.channels import limits_of
+from ledger.rules.follower import Following
 from ledger.rules.levels import Marks, settle
+from schemas.decision import Tier
 from schemas.quota_alert import QuotaAlert
 from schemas.shipment_event import ShipmentEvent
+
+Standing = tuple[int, int, Marks]
+"""An account as it stands: TPP posted, TPP reserved, and its levels."""
 
 
 def foreseen_alerts(
     event: ShipmentEvent,
-    assessment: Assessment,
+    judged: Assessment | Following,
+    charges: Sequence[ChargeDue],
     policy: Policy,
-    standing: Mapping[tuple[str, str], tuple[int, Marks]],
-    at: datetime,
     *,
+    standing: Mapping[tuple[str, str], Standing],
+    at: datetime,
+    tier: Tier | None,
     measured_since: Callable[[str, str], str] | None = None,
 ) -> list[QuotaAlert]:
     """The alerts that booking this event would give rise to.
 
     Args:
         event: the event.
-        assessment: its judgement under `policy`.
+        judged: its judgement under `policy`.
+        charges: what it would change.
         policy: the policy it was judged under.
-        standing: (account, period) -> its use in TPP and its levels now; an account that is absent stands at zero.
+        standing: (account, period) -> how it stands now; one that is absent stands at zero.
         at: the moment of the booking.
+        tier: of the goods that are moved; None if that is not known.
         measured_since: names the adoption since which an account and period are measured as they are, by which alerts
             have their ids; None for a policy that is not in force.
     """
-    told = notice_alerts(event, assessment, policy, at)
-    for charge in assessment.charges:
+    told = notice_alerts(event, judged, policy, at) if isinstance(judged, Assessment) else []
+    now = dict(standing)
+    for charge in charges:
         if charge.carried:
             continue
-        used, marks = standing.get((charge.account, charge.period), (0, {}))
+        place = charge.account, charge.period
+        posted, reserved, marks = now.get(place, (0, 0, {}))
+        if charge.state == "posted":
+            posted += charge.tpp
+        else:
+            reserved += charge.tpp
         limits = limits_of(policy, charge)
-        _, crossings = settle(marks, limits, used + charge.tpp, at)
+        marks, crossings = settle(marks, limits, limits.used(posted, reserved), at)
+        now[place] = posted, reserved, marks
         told += crossing_alerts(
             crossings,
             charge,
             event,
             limits=limits,
-            tier=assessment.tier,
+            tier=tier,
             policy=policy,
             recorded_at=at,
             measured_since=measured_since(charge.account, charge.period) if measured_since else None,

@@ -2,7 +2,7 @@
 
 from ledger.policy import Policy
 from ledger.rules.adjustment import assess_adjustment
-from ledger.rules.assess import STATEMENTS, assess_statement
+from ledger.rules.assess import STATEMENTS, assess
 from ledger.rules.assessment import Assessment
 from ledger.rules.follower import Following, assess_follower
 from schemas.shipment_event import ShipmentEvent
@@ -18,5 +18,5 @@ def judge(event: ShipmentEvent, policy: Policy) -> Assessment | Following:
         RejectedRecord: with every error found.
     """
     if event.type in STATEMENTS:
-        return assess_statement(event, policy)
+        return assess(event, policy)
     return assess_adjustment(event, policy) if event.type == "ledger.adjusted" else assess_follower(event, policy)

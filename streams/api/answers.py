@@ -9,7 +9,6 @@ from ledger.book.read import Reader
 from ledger.errors import LedgerUnavailable, WrongCall
 from ledger.policy import Policy, load_policy, shipped_policies
 from ledger.rules.adoptions import Rulebook
-from ledger.rules.assess import assess
 from ledger.rules.describe import describe
 from ledger.rules.foresee import foreseen_alerts
 from ledger.rules.quota_status import quota_status
@@ -78,26 +77,38 @@ async def quota_of(reader: Reader, country: str, period: str | None, today: date
 
 
 async def assessment_of(reader: Reader, event: ShipmentEvent, policy: Policy, now: datetime) -> Decision:
-    """What the ledger would make of an event if it were booked now.
+    """What the ledger would make of an event if it were booked now, by all that it knows of those tied to it.
 
     Raises:
         RejectedRecord: the policy cannot judge the event.
         LedgerUnavailable: Redis does not answer.
     """
-    assessment = assess(event, policy)
+    rules = await adopted_rules(reader)
+    foreseen = await reader.foresee(event, policy, rules)
     standing = {}
-    for charge in assessment.charges:
+    for charge in foreseen.charges:
         if balance := await reader.balance(charge.account, charge.period):
-            standing[charge.account, charge.period] = (balance.posted_tpp, balance.marks)
-    rules = await reader.rules()
-    measured_since = rules.measured_since if rules and rules.in_force.sha256 == policy.sha256 else None
+            standing[charge.account, charge.period] = (balance.posted_tpp, balance.reserved_tpp, balance.marks)
+    about = foreseen.related.about
+    alerts = foreseen_alerts(
+        event,
+        foreseen.judged,
+        foreseen.charges,
+        policy,
+        standing=standing,
+        at=now,
+        tier=about.tier if about is not None else None,
+        measured_since=rules.measured_since if rules.in_force.sha256 == policy.sha256 else None,
+    )
     return describe(
         event,
-        assessment,
+        foreseen.judged,
         policy,
+        related=foreseen.related,
         outcome=None,
-        balances={account: used for account, (used, _) in standing.items()},
-        alerts=foreseen_alerts(event, assessment, policy, standing, now, measured_since=measured_since),
+        booked=foreseen.charges,
+        balances={place: (posted, reserved) for place, (posted, reserved, _) in standing.items()},
+        alerts=alerts,
         recorded_at=None,
     )
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
 from ledger.policy import Policy
-from ledger.rules.assess import assess
+from ledger.rules.judge import judge
 from schemas.cloudevents import read_event
 from schemas.problem import ProblemError
 from schemas.rejected_record import FieldError, RejectedRecord
@@ -126,7 +126,7 @@ def _read_all(
         try:
             event = read_event(value, attributes, default_source=HTTP_SOURCE, recorded_at=now)
             _refuse_foreign(event, scopes)
-            assess(event, policy)
+            judge(event, policy)
             _refuse_contradiction(event, said)
         except RejectedRecord as failure:
             errors += rejected_event(failure, f"[{number}]" if len(values) > 1 else "")

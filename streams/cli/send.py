@@ -10,9 +10,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ledger.errors import LedgerUnavailable
 from ledger.policy import Policy, load_policy
-from ledger.rules.assess import assess
 from ledger.rules.assessment import Assessment
+from ledger.rules.follower import Following, original_of
+from ledger.rules.judge import judge
 from schemas.rejected_record import RejectedRecord
+from schemas.shipment_event import ShipmentEvent
 from streams.cli.ledger_here import ask, now, settings_here
 from streams.kafka.producer import close_producer, make_producer, send_all
 from streams.readers.read_file import STDIN, read_file
@@ -58,8 +60,8 @@ class _Reading:
         self.lines_read = 0
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
-    def records(self) -> Iterator[tuple[str, GoodRecord, Assessment]]:
-        """Each good record with its place, `file:line`, and what it deserves."""
+    def records(self) -> Iterator[tuple[str, GoodRecord, Assessment | Following]]:
+        """Each good record with its place, `file:line`, and what it is by itself."""
         for name in self._files:
             lines_before = self.lines_read
             for record in read_file(name, recorded_at=now()):
@@ -69,12 +71,12 @@ class _Reading:
                     self._refuse(place, record.rejected)
                     continue
                 try:
-                    assessment = assess(record.event, self._policy)
+                    judged = judge(record.event, self._policy)
                 except RejectedRecord as rejected:
                     self._refuse(place, rejected)
                 else:
                     self.good += 1
-                    yield place, record, assessment
+                    yield place, record, judged
 
     def lines(self) -> int | None:
         """How many lines there are to read; None where that shows only at the end."""
@@ -129,16 +131,25 @@ def _policy_for(settings: Settings) -> Policy:
 
 def _tell_all(reading: _Reading) -> None:
     """Say what each event would be charged, balances left aside."""
-    for place, record, assessment in reading.records():
-        typer.echo(f"{place}: {record.event.key}: {_in_short(assessment)}")
+    for place, record, judged in reading.records():
+        typer.echo(f"{place}: {record.event.key}: {_in_short(record.event, judged)}")
     reading.console.print(f"{reading.good:,} events would be sent; {reading.bad:,} bad ones would not")
 
 
-def _in_short(assessment: Assessment) -> str:
-    """Tier, charges, and what a person would be told."""
-    parts = [f"tier {assessment.tier}"]
-    parts += [f"{charge.tpp:+,} TPP on {charge.account} in {charge.period}" for charge in assessment.charges]
-    parts += [] if assessment.charges else ["nothing is charged"]
-    parts += [f"line {line} is held: {reason}" for line, reason in assessment.held]
-    parts += [f"{notice.kind}: {notice.message}" for notice in assessment.notices]
+def _in_short(event: ShipmentEvent, judged: Assessment | Following) -> str:
+    """What an event is by itself: tier, charges, and what a person would be told."""
+    original = original_of(event)
+    named = f"{event.type.partition('.')[2]}: {original[0]}#{original[1]}" if original is not None else ""
+    if isinstance(judged, Following):
+        return f"{named}; what it changes follows from that"
+    parts = [named] if named else []
+    parts.append(f"tier {judged.tier}")
+    parts += [
+        f"{charge.tpp:+,} TPP{' reserved' if charge.state == 'reserved' else ''} on {charge.account} in {charge.period}"
+        for charge in judged.charges
+        if not charge.carried
+    ]
+    parts += [] if judged.charges else ["nothing is charged"]
+    parts += [f"line {line} is held: {reason}" for line, reason in judged.held]
+    parts += [f"{notice.kind}: {notice.message}" for notice in judged.notices]
     return "; ".join(parts)

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from ledger.policy import load_policy
 from ledger.policy_document import CHANNELS
 from ledger.rules.assess import assess
-from ledger.rules.describe import describe
 from ledger.rules.foresee import foreseen_alerts
 from ledger.rules.parties import normalised
-from tests.builders import a_line, a_shipment, booked, noticed, on
+from tests.builders import a_line, a_shipment, booked, described, noticed, on
 
 DIFFUSION = load_policy("diffusion-2025")
 POLICIES = {name: load_policy(name) for name in ("annual-50k", "december-2024", "diffusion-2025")}
@@ -126,9 +125,8 @@ def test_nveu_counts_a_company_in_a_country_in_this_quarter_and_every_later_one(
 
 def test_a_decision_shows_the_nveu_quarter_of_the_shipment_alone():
     event = a_shipment(shipped_at=on("2026-03-31"), **under("nveu"))
-    assessment = assess(event, DIFFUSION)
-    balances = {("nveu:example cloud:IN:IN", "2026-Q1"): 1_899_000_000 - 64 * H100 + 1}
-    decision = describe(event, assessment, DIFFUSION, outcome=None, balances=balances, alerts=[], recorded_at=None)
+    balances = {("nveu:example cloud:IN:IN", "2026-Q1"): (1_899_000_000 - 64 * H100 + 1, 0)}
+    decision = described(event, DIFFUSION, balances=balances)
 
     assert [(c.kind, c.period, c.cap_tpp, c.status) for c in decision.charges] == [
         ("nveu", "2026-Q1", 1_899_000_000, "exceeded")
@@ -188,8 +186,8 @@ def test_each_meter_tells_of_its_own_levels(kind, holdings, used, told):
     event = a_shipment(quantity=1, **under(kind, holdings=holdings))
     assessment = assess(event, DIFFUSION)
     first = assessment.charges[0]
-    standing = {(first.account, first.period): (used - H100, {})}
-    alerts = foreseen_alerts(event, assessment, DIFFUSION, standing, AT)
+    standing = {(first.account, first.period): (used - H100, 0, {})}
+    alerts = foreseen_alerts(event, assessment, assessment.charges, DIFFUSION, standing=standing, at=AT, tier=2)
 
     assert [(a.kind, a.severity, a.level) for a in alerts if a.account == first.account and a.level] == told
     for alert in alerts:

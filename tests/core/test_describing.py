@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from ledger.policy import load_policy
-from ledger.rules.assess import assess
-from ledger.rules.describe import describe, status_of
-from tests.builders import a_line, a_shipment, on
+from ledger.rules.describe import status_of
+from tests.builders import a_line, a_shipment, described, on
 
 POLICY = load_policy("annual-50k")
 CAP = 791_600_000
@@ -16,10 +15,7 @@ AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
 
 def decision(*, used=0, outcome=None, **told):
-    event = a_shipment(**told)
-    assessment = assess(event, POLICY)
-    balances = {(due.account, due.period): used for due in assessment.charges}
-    return describe(event, assessment, POLICY, outcome=outcome, balances=balances, alerts=[], recorded_at=AT)
+    return described(a_shipment(**told), POLICY, used=used, outcome=outcome, recorded_at=AT)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,12 @@
 import pytest
 
 from ledger.policy import load_policy
-from ledger.rules.assess import assess
-from ledger.rules.describe import describe
 from ledger.rules.follower import original_of
 from ledger.rules.judge import judge
 from schemas.cloudevents import read_event
 from schemas.rejected_record import RejectedRecord
-from schemas.shipment_event import EVENT_TYPES, TPP_MAX
-from tests.builders import a_line, a_shipment, encoded, on
+from schemas.shipment_event import TPP_MAX
+from tests.builders import a_line, a_shipment, described, encoded
 
 ANNUAL, DIFFUSION, DECEMBER = (load_policy(name) for name in ("annual-50k", "diffusion-2025", "december-2024"))
 H100 = 15_832
@@ -71,8 +69,7 @@ def test_a_receipt_begins_with_what_the_event_says(kind, said):
 
 
 def receipt(told, policy):
-    assessment = judge(told, policy)
-    return describe(told, assessment, policy, outcome=None, balances={}, alerts=[], recorded_at=None).receipt
+    return described(told, policy).receipt
 
 
 # ------------------------------------------------------------------------------------- Returns, cancels, resolutions
@@ -201,15 +198,3 @@ def test_an_adjustment_needs_no_time_and_no_licence(policy):
         "A. Person adjusts China 2026, approved by B. Boss: an audit.",
         "China 2026: 0 + 5 = 5 TPP: shipments to Tier 3 are prohibited.",
     ]
-
-
-# --------------------------------------------------------------------------------------------- What is not booked yet
-
-
-@pytest.mark.parametrize("kind", sorted(set(EVENT_TYPES) - {"shipment.shipped", "compute.used"}))
-def test_types_that_are_not_booked_yet_are_refused_in_words(kind):
-    told = a_shipment(lines=[a_line(tpp_each=H100)], shipped_at=on("2026-01-01"))
-    told.type = kind
-
-    with pytest.raises(RejectedRecord, match=f"{kind} is not booked yet"):
-        assess(told, ANNUAL)

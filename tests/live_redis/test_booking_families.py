@@ -1,98 +1,23 @@
 """Families on a real Redis: whatever the order, the partition, the repetition or the cut, the same balances."""
 
 import asyncio
-import json
 from collections import Counter
-from datetime import UTC, datetime
+from functools import partial
 from random import Random
 
 import pytest
 
-from ledger.book.account import account_of
 from ledger.book.families import ONE_BY_ONE_MAX
 from ledger.book.family import minute_of
-from ledger.book.judged import Judged
-from ledger.book.keys import Keys
-from ledger.book.post import Book
-from ledger.policy import load_policy
-from ledger.rules.judge import judge
-from schemas.cloudevents import read_event
-from schemas.quota_alert import QuotaAlert
 from tests import reckoning
 from tests.builders import shipment_document
 from tests.histories import history
-from tests.live_redis.adopting import adopt
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-POLICIES = {"annual": load_policy("annual-50k"), "diffusion": load_policy("diffusion-2025")}
-MINUTES = [
-    int(datetime(year, month, 15, tzinfo=UTC).timestamp()) // 60 for year in (2025, 2026) for month in (1, 5, 11)
-]
-LAST_MINUTE = int(datetime(2028, 1, 1, tzinfo=UTC).timestamp()) // 60
-
-
-async def never_parked(unfit):
-    raise AssertionError(f"parked: {unfit[0].rejected}")
-
-
-class Desk:
-    """Books that post documents to one ledger, each partition in its order."""
-
-    def __init__(self, redis, ledger, policy):
-        self.redis, self.keys, self.policy = redis, Keys(ledger), policy
-        self.book = Book(redis, ledger, now=lambda: NOW)
-        self.ends = Counter()
-
-    async def post(self, partition, documents):
-        begin = self.ends[partition]
-        self.ends[partition] += len(documents)
-        await self.post_again(partition, begin, documents)
-
-    async def post_again(self, partition, begin, documents):
-        run = [self.record(begin + number, document) for number, document in enumerate(documents)]
-        stretches = [(self.policy, run)]
-        await self.book.post(f"shipments:{partition}", begin - 1, stretches, rules=self.rules, park=never_parked)
-
-    def record(self, offset, document):
-        value = json.dumps(document).encode()
-        event = read_event(value, default_source="/tests")
-        judged = judge(event, self.policy)
-        return Judged(offset, 1_790_000_000_000 + offset, value, (), event=event, judged=judged)
-
-    async def tick(self, minute):
-        await self.book.tick(minute, rules=self.rules)
-
-    async def accounts(self):
-        kept = await self.redis.hgetall(self.keys.balances)
-        return [account_of(name, record) for name, record in kept.items()]
-
-    async def balances(self):
-        found = Counter()
-        for account in await self.accounts():
-            found[account.account, account.period, "posted"] = account.posted_tpp
-            found[account.account, account.period, "reserved"] = account.reserved_tpp
-        return Counter({place: tpp for place, tpp in found.items() if tpp})
-
-    async def held_lines(self):
-        return sum(account.held_lines for account in await self.accounts())
-
-    async def alerts(self):
-        entries = await self.redis.lrange(self.keys.outbox, 0, -1)
-        return [QuotaAlert.model_validate_json(entry.split(b" ", 1)[1]) for entry in entries]
-
-    async def waits(self):
-        kept = await self.redis.hgetall(self.keys.waits)
-        return {(source, event_id): why for source, event_id, why in map(json.loads, kept.values())}
+from tests.live_redis.booking import LAST_MINUTE, MINUTES, POLICIES, open_desk, shuffled
 
 
 @pytest.fixture
 def open_book(any_redis, ledger):
-    async def open_book(policy="annual"):
-        desk = Desk(any_redis, ledger, POLICIES[policy])
-        desk.rules = await adopt(any_redis, ledger, desk.policy)
-        return desk
-
-    return open_book
+    return partial(open_desk, any_redis, ledger)
 
 
 def reckoned(events, policy, minute):
@@ -106,17 +31,6 @@ def reckoned(events, policy, minute):
         if lines:
             waits[key] = "held"
     return balances, held, waits
-
-
-def shuffled(events, random):
-    """In another order, some of them twice, cut into runs of three partitions."""
-    records = random.sample(events, len(events)) + random.choices(events, k=len(events) // 5)
-    runs = []
-    while records:
-        count = random.choice((1, 2, 5, 40))
-        runs.append((random.randrange(3), records[:count]))
-        del records[:count]
-    return runs
 
 
 @pytest.mark.parametrize("policy", POLICIES)
