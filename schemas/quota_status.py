@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.decision import Regime, Status, Tier
+from schemas.unsettled import EventName
 
 _LAG_S = "0 with no lag, else the seconds since the last posting, or since a worker last looked if that was long ago"
 
@@ -43,7 +44,9 @@ class QuotaStatus(BaseModel):
     posted_tpp: int
     reserved_tpp: int
     available_tpp: int | None
-    used_ratio: float | None
+    used_ratio: float | None = Field(
+        description="of the cap: what is posted, and what is reserved if the policy counts it"
+    )
     h100_equivalents: float
     status: Status
     thresholds: list[LevelCrossed]
@@ -65,3 +68,10 @@ class QuotaList(BaseModel):
     items: list[QuotaStatus]
     next: None = None
     freshness: Freshness
+
+
+class LedgerStatus(QuotaList):
+    """The balances, and the events that are not settled: what `quota-ledger status --json` prints."""
+
+    waiting: list[EventName] = Field(description="events that name another which is not known yet, by source and id")
+    held: list[EventName] = Field(description="events with lines that wait for a person's word, by source and id")

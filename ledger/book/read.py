@@ -1,5 +1,6 @@
 """Balances, decisions and freshness, for everybody who asks. Writes nothing."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -8,14 +9,17 @@ from redis.asyncio import Redis
 from ledger.book.account import AccountBalance, account_of, field_of
 from ledger.book.adopted import Adopted
 from ledger.book.decide import Decisions, Foreseen
+from ledger.book.family import Family
 from ledger.book.keys import Keys
 from ledger.book.script import asked
 from ledger.policy import Policy
 from ledger.rules.adoptions import Rulebook
+from ledger.rules.follower import EventKey
 from schemas.adoption import Closure
 from schemas.decision import Decision
 from schemas.quota_status import Freshness
 from schemas.shipment_event import ShipmentEvent
+from schemas.unsettled import EventName
 
 ENDS_TRUSTED = timedelta(seconds=10)
 """For how long the end offsets that a worker saw are good: it looks every other second."""
@@ -63,6 +67,16 @@ class Reader:
         record = await asked(self._redis.hget(self._keys.balances, name))
         return account_of(name, record) if record is not None else None
 
+    async def unsettled(self) -> tuple[list[EventName], list[EventName]]:
+        """The events whose original is not known yet, and those with lines that wait for a person; by source and id."""
+        kept = await asked(self._redis.hvals(self._keys.waits))
+        waits: list[tuple[str, str, str]] = sorted(map(json.loads, kept))
+        waiting, held = (
+            [EventName(source=source, id=event_id) for source, event_id, why in waits if why == wanted]
+            for wanted in ("waiting", "held")
+        )
+        return waiting, held
+
     async def freshness(self) -> Freshness:
         """How far the ledger has read, by the end offsets that the workers saw last."""
         meta = await asked(self._redis.hgetall(self._keys.meta))
@@ -94,6 +108,15 @@ class Reader:
         if rules is None:
             return None
         return await Decisions(self._redis, self._keys, rules).decision((source, event_id))
+
+    async def family(self, key: EventKey, rules: Rulebook) -> Family:
+        """An event with all that name it, as far as they are known; none of them may be.
+
+        Args:
+            key: its source and id.
+            rules: the policies that this ledger adopted.
+        """
+        return await Decisions(self._redis, self._keys, rules).family(key)
 
     async def foresee(self, event: ShipmentEvent, policy: Policy, rules: Rulebook) -> Foreseen:
         """What an event would come to if it were booked now.

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ledger.policy import Policy
 from ledger.rules.describe import status_of
+from ledger.rules.levels import Limits
 from schemas.quota_status import Freshness, LevelCrossed, QuotaStatus
 
 H100_TPP = 15_832
@@ -37,7 +38,8 @@ def quota_status(
 ) -> QuotaStatus:
     """How much of a country's quota is used in a period.
 
-    Tier and cap are those of today; of a past period, those of its last day; of one to come, those of its first.
+    Tier and cap are those of today; of a past period, those of its last day; of one to come, those of its first. What
+    is reserved counts as used where the policy says so; it is never available.
 
     Args:
         country: a code that the policy's table knows.
@@ -56,6 +58,7 @@ def quota_status(
     cap = policy.cap_on(country, day)
     posted = balance.posted_tpp if balance else 0
     reserved = balance.reserved_tpp if balance else 0
+    used = Limits(cap, policy.levels, policy.reserved_counts).used(posted, reserved)
     crossed = balance.crossed if balance else {}
     return QuotaStatus(
         country=country,
@@ -66,9 +69,9 @@ def quota_status(
         posted_tpp=posted,
         reserved_tpp=reserved,
         available_tpp=None if cap is None else max(0, cap - posted - reserved),
-        used_ratio=round(posted / cap, 6) if cap else None,
+        used_ratio=round(used / cap, 6) if cap else None,
         h100_equivalents=round(posted / H100_TPP, 1),
-        status=status_of(tier, cap, posted, policy.levels),
+        status=status_of(tier, cap, used, policy.levels),
         thresholds=[LevelCrossed(level=level, crossed_at=crossed.get(level)) for level in policy.levels] if cap else [],
         held_lines=balance.held_lines if balance else 0,
         last_posted_at=balance.last_posted_at if balance else None,

@@ -56,8 +56,8 @@ def receipt(
     if sum(1 for due in booked if due.tpp) > len(charges):
         sentences.append("It counts in every later quarter too.")
     if isinstance(judged, Assessment):
-        sentences += _of_the_goods(judged, charges, license_needed)
-    elif not charges:
+        sentences += _of_the_goods(judged, license_needed, booked=bool(charges or related.share.charges))
+    elif not charges and not related.share.charges:
         sentences.append("Nothing is booked.")
     sentences += _use(event, related)
     sentences += related.share.told
@@ -107,10 +107,10 @@ def _charge_in_words(charge: Charge, policy: Policy) -> str:
     return f"{moved}: {_CLOSING[charge.status]}."
 
 
-def _of_the_goods(assessment: Assessment, charges: Sequence[Charge], license_needed: bool | None) -> Iterator[str]:  # noqa: FBT001  three answers
-    if not charges and assessment.case.channel not in assessment.case.policy.debit_country:
+def _of_the_goods(assessment: Assessment, license_needed: bool | None, *, booked: bool) -> Iterator[str]:  # noqa: FBT001  three answers
+    if not booked and assessment.case.channel not in assessment.case.policy.debit_country:
         yield f"The channel {assessment.case.channel} does not debit the country."
-    if not charges:
+    if not booked:
         yield "Use is noted and never booked." if assessment.noted else "Nothing is booked."
     if assessment.tier == TIER_3 and assessment.items:
         yield "Prohibited: the destination or the buyer's headquarters is in Tier 3."
@@ -146,7 +146,10 @@ def _among_others(event: ShipmentEvent, related: Related, booked: Sequence[Charg
                 f"{tpp:+,} TPP on {_name_of(account, policy)} {period}{' (reserved)' if state == 'reserved' else ''}"
                 for (account, period, state), tpp in comes_to.items()
             )
-            yield f"With all that is known now it comes to {moved or 'nothing'}; the rest was booked by other events."
+            if booked:
+                yield f"With all that is known now it comes to {moved or 'nothing'}: the rest was booked with others."
+            else:
+                yield f"It came to {moved} with another event, by which that is booked."
     changes = [
         f"{_printed(key)} {share.charges[0].tpp:+,} TPP"
         for key, share in family.shares.items()
@@ -163,7 +166,7 @@ def _among_others(event: ShipmentEvent, related: Related, booked: Sequence[Charg
             left = family.charges[0]
             yield f"{left.tpp:,} TPP of {original} are {_STATE[left.state]} now."
         else:
-            yield f"Nothing of {original} is booked now."
+            yield f"Nothing of {original} stands now."
 
 
 def _net(charges: Iterable[ChargeDue]) -> dict[tuple[str, str, ChargeState], int]:

@@ -13,7 +13,7 @@ from ledger.rules.describe import describe
 from ledger.rules.foresee import foreseen_alerts
 from ledger.rules.quota_status import quota_status
 from schemas.decision import Decision
-from schemas.quota_status import QuotaList, QuotaStatus
+from schemas.quota_status import LedgerStatus, QuotaList, QuotaStatus
 from schemas.shipment_event import ShipmentEvent
 from streams.settings import Settings
 
@@ -60,6 +60,17 @@ async def quota_list(reader: Reader, period: str | None, today: date) -> QuotaLi
         for country in sorted(policy.countries)
     ]
     return QuotaList(items=items, freshness=freshness)
+
+
+async def ledger_status(reader: Reader, period: str | None, today: date) -> LedgerStatus:
+    """Every country's balance in a period, and the events that are not settled.
+
+    Raises:
+        WrongCall, LedgerUnavailable: as `quota_list`.
+    """
+    found = await quota_list(reader, period, today)
+    waiting, held = await reader.unsettled()
+    return LedgerStatus(items=found.items, freshness=found.freshness, waiting=waiting, held=held)
 
 
 async def quota_of(reader: Reader, country: str, period: str | None, today: date) -> QuotaStatus:

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from ledger.errors import LedgerError, LedgerUnavailable, PositionLost, WrongCall
-from streams.cli import alerts, explain, keys, policy, processes, sample, send, status, topics
+from streams.cli import adjust, alerts, explain, keys, policy, processes, resolve, sample, send, status, topics
 
 EXIT_FOUND_WRONG = 1
 _EXIT_CODES: tuple[tuple[type[LedgerError], int], ...] = ((WrongCall, 2), (LedgerUnavailable, 69), (PositionLost, 70))
@@ -43,6 +43,8 @@ sample.add_to(app)
 status.add_to(app)
 alerts.add_to(app)
 explain.add_to(app)
+resolve.add_to(app)
+adjust.add_to(app)
 topics.add_to(app)
 keys.add_to(app)
 policy.add_to(app)

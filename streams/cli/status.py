@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from streams.api.answers import quota_list, quota_of
+from streams.api.answers import ledger_status, quota_of
 from streams.cli.ledger_here import ask, now, settings_here
-from streams.cli.tables import quota_sheet, quota_table, show, show_json
+from streams.cli.tables import ledger_sheet, quota_sheet, show, show_json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,14 +20,14 @@ def status(
     *,
     json: Annotated[bool, typer.Option("--json", help="One document, as over HTTP.")] = False,
 ) -> None:
-    """How much of each country's quota is used."""
+    """How much of each country's quota is used, and which events are not settled."""
     settings = settings_here()
     today = now().date()
     if closure := ask(settings, lambda reader, _: reader.closure()):
         typer.echo(closure.sentence(), err=True)
     if country is None:
-        quotas = ask(settings, lambda reader, _: quota_list(reader, period, today))
-        show_json(quotas) if json else show(quota_table(quotas))
+        found = ask(settings, lambda reader, _: ledger_status(reader, period, today))
+        show_json(found) if json else show(ledger_sheet(found))
     else:
         quota = ask(settings, lambda reader, _: quota_of(reader, country, period, today))
         show_json(quota) if json else show(quota_sheet(quota))

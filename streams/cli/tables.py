@@ -10,7 +10,8 @@ from rich.text import Text
 
 from schemas.decision import Charge, Decision
 from schemas.quota_alert import QuotaAlert
-from schemas.quota_status import Freshness, QuotaList, QuotaStatus
+from schemas.quota_status import Freshness, LedgerStatus, QuotaList, QuotaStatus
+from schemas.unsettled import EventName, HeldList
 from streams.api.keys import Key
 
 COLOUR_OF_STATUS = {
@@ -24,6 +25,7 @@ COLOUR_OF_STATUS = {
 COLOUR_OF_SEVERITY = {"info": "blue", "warning": "yellow", "critical": "red"}
 _BAR_CELLS = 12
 _WIDTH_IN_PIPES = 200
+_NAMED_MAX = 10
 
 
 def show(answer: RenderableType) -> None:
@@ -60,7 +62,9 @@ def quota_table(*quotas: QuotaList) -> RenderableType:
     ]
     moved.sort(key=lambda item: (item.period, -(item.used_ratio or 0), -item.posted_tpp, item.country))
     periods = ["period"] if len(quotas) > 1 else []
-    table = _table("country", *periods, "tier", "used", right=("%", "posted TPP", "cap TPP"), left=("status",))
+    reserved = ["reserved TPP"] if any(item.reserved_tpp for item in moved) else []
+    right = ("%", "posted TPP", *reserved, "cap TPP")
+    table = _table("country", *periods, "tier", "used", right=right, left=("status",))
     for item in moved:
         colour = COLOUR_OF_STATUS[item.status]
         held = f", {item.held_lines} held" if item.held_lines else ""
@@ -71,10 +75,29 @@ def quota_table(*quotas: QuotaList) -> RenderableType:
             bar(item.used_ratio, colour),
             _percent(item.used_ratio),
             f"{item.posted_tpp:,}",
+            *([f"{item.reserved_tpp:,}"] if reserved else []),
             _amount(item.cap_tpp),
             Text.assemble((item.status, colour), held),
         )
     return Group(table, Text(f"{_caption(quotas, moved)} {freshness_line(quotas[-1].freshness)}", "dim"))
+
+
+def ledger_sheet(found: LedgerStatus) -> RenderableType:
+    """The countries, and below them the events that are not settled, the first of each kind by name."""
+    parts = [quota_table(found)]
+    if found.waiting:
+        parts.append(
+            Text(f"{len(found.waiting):,} waiting for an event that is not known yet: {_named(found.waiting)}")
+        )
+    if found.held:
+        told = f"{len(found.held):,} with held lines, which `quota-ledger resolve --list` shows: {_named(found.held)}"
+        parts.append(Text(told))
+    return Group(*parts)
+
+
+def _named(events: Sequence[EventName]) -> str:
+    names = ", ".join(event.event_key for event in events[:_NAMED_MAX])
+    return names + (f" and {len(events) - _NAMED_MAX:,} more" if len(events) > _NAMED_MAX else "")
 
 
 def _caption(quotas: Sequence[QuotaList], moved: Sequence[QuotaStatus]) -> str:
@@ -121,6 +144,42 @@ def decision_sheet(decision: Decision) -> RenderableType:
     recorded = f", recorded {decision.recorded_at:%Y-%m-%d %H:%M:%S} UTC" if decision.recorded_at else ""
     parts.append(Text(f"policy {decision.policy_id} {decision.policy_sha256[:12]}{recorded}", "dim"))
     return Group(*parts)
+
+
+def held_table(found: HeldList) -> RenderableType:
+    """Held lines, one a row, and what settles them."""
+    if not found.items:
+        return Text("No line is held.")
+    table = _table("event", right=("line", "items"), left=("part", "reason", "settled by"))
+    for item in found.items:
+        table.add_row(
+            item.event_key,
+            str(item.line + 1),
+            f"{item.quantity:,}",
+            Text(item.part),
+            Text(item.reason),
+            "resolve" if item.resolvable else "a correction",
+        )
+    return table
+
+
+def decision_table(decisions: Sequence[Decision]) -> RenderableType:
+    """What several events change, one account a row."""
+    table = _table("event", "account", "period", right=("charge TPP", "before", "after"), left=("status",))
+    for decision in decisions:
+        for charge in decision.charges:
+            table.add_row(
+                decision.event_key,
+                charge.account,
+                charge.period,
+                f"{charge.tpp:+,}",
+                f"{charge.before_tpp:,}",
+                f"{charge.after_tpp:,}",
+                Text(charge.status, COLOUR_OF_STATUS[charge.status]),
+            )
+        if not decision.charges:
+            table.add_row(decision.event_key, "-", "", "", "", "", decision.outcome or "")
+    return table
 
 
 def alert_line(alert: QuotaAlert) -> Text:
