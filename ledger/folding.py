@@ -35,6 +35,8 @@ _LOOK_ALIKES = {
 _TO_LATIN: dict[int, str | None] = {
     ord(foreign): latin for latin, foreigners in _LOOK_ALIKES.items() for foreign in foreigners
 }
+_TO_LATIN |= {first + n: chr(ord("a") + n) for first in (0x1F150, 0x1F170) for n in range(26)}
+"""White letters in black circles and squares, which have no compatibility form."""
 _TO_LATIN |= {ord(sign): None for sign in "™®©"}
 _TO_LATIN |= dict.fromkeys((0x115F, 0x1160, 0x3164, 0xFFA0))
 """And Hangul fillers: letters by category, blank to the eye."""

@@ -21,8 +21,8 @@ ATLAS_SERIES = range(200, 951)
 _LETTER = r"[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 """A letter of an alphabet: a Chinese character beside a name neither begins nor ends its word."""
 
-_GAP = r"(?: ?(?:[^\w\s.,;:!?]|_)? ?|[.,;:!?])"
-"""What may stand between two letters of a name: a space, a sign, a sign in spaces, no sentence's end."""
+_GAP = r"(?: ?(?:[^\w\s.,;:!?]|_){0,3} ?|[.,;:!?])"
+"""What may stand between two letters of a name: a space, up to three signs, signs in spaces, no sentence's end."""
 
 _HINTS = ("ascend", "昇腾", "昇騰", "升腾", "升騰", "atlas", "cloudmatrix")
 """One of these stands in text without signs if a name can be found in it."""

@@ -34,6 +34,8 @@ WITH_ASCEND = [
     "A.s.c.e.n.d",
     "A_s_c_e_n_d",
     "A · s · c · e · n · d",
+    "A--s--c--e--n--d",
+    "As // cend",
     "Asc end 910",
     "Asc\tend 910",
     "As\u200bce\u200dnd",  # zero width
@@ -42,6 +44,8 @@ WITH_ASCEND = [
     "ＡＳＣＥＮＤ",  # noqa: RUF001  fullwidth
     "𝐀𝐬𝐜𝐞𝐧𝐝 𝟗𝟏𝟎𝐁",  # noqa: RUF001  mathematical
     "Ⓐⓢⓒⓔⓝⓓ",
+    "🅐🅢🅒🅔🅝🅓",
+    "🅰🆂🅲🅴🅽🅳",
     "Аscend",  # noqa: RUF001  Cyrillic
     "Asсеnd",  # noqa: RUF001  Cyrillic
     "Ascеnԁ",  # noqa: RUF001  Cyrillic
@@ -56,6 +60,7 @@ WITH_ASCEND = [
     "升腾 910",
     "昇 腾",
     "昇\u200b腾",
+    "昇--騰",
     "华为昇腾服务器",
     "Ascend910B芯片",
 ]
