@@ -44,9 +44,7 @@ async def assess_event(
     parts: PartsHere,
     policy: Annotated[str | None, Query(description="a shipped policy's id; the one in force if absent")] = None,
 ) -> Decision:
-    """What the ledger would make of an event: tier, charges, alerts. Nothing is booked."""
-    now = parts.clock()
-    attributes = binary_attributes(request)
-    event = read_event(await read_body(request), attributes, default_source=HTTP_SOURCE, recorded_at=now)
+    """What the ledger would make of an event, planned for whatever day: tier, charges, alerts. Nothing is booked."""
+    event = read_event(await read_body(request), binary_attributes(request), default_source=HTTP_SOURCE)
     rules = await shipped_policy(policy, parts.settings) if policy else await policy_in_force(parts.reader)
-    return await assessment_of(parts.reader, event, rules, now)
+    return await assessment_of(parts.reader, event, rules, parts.clock())

@@ -288,6 +288,19 @@ async def test_an_assessment_is_made_under_any_shipped_policy(desk, policy, char
     assert [(c["account"], c["period"], c["cap_tpp"]) for c in answer["charges"]] == [charged]
 
 
+async def test_an_assessment_may_look_ahead_where_a_shipment_may_not(desk):
+    planned = said(country="AE", shipped_at="2027-04-07T00:00:00Z", consignee={"name": "G42", "headquarters": "AE"})
+    eve = planned | {"shipped_at": "2027-04-06T23:59:59Z"}
+    answers = [
+        await desk.http.post("/v1/assessments", params={"policy": "december-2024"}, json=event)
+        for event in (eve, planned)
+    ]
+
+    assert [answer.json()["license_required"] for answer in answers] == [False, True]
+    told = problem(await desk.http.post("/v1/shipments", json=planned), 422, "invalid-event")
+    assert told["errors"][0]["reason"] == "in_the_future"
+
+
 async def test_an_invalid_event_is_422_with_every_error_at_once(desk):
     bad = said(quantity=0, shipped_at="yesterday", destination=7)
     told = problem(await desk.http.post("/v1/assessments", json=bad), 422, "invalid-event")
