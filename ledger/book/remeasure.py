@@ -24,8 +24,8 @@ class Remeasured:
 def remeasure(records: Mapping[bytes, bytes], before: Rulebook, after: Rulebook) -> Remeasured:
     """Measure every account once by the policy that `after` adds, where its limits are not what they were.
 
-    Left as they are: accounts whose limit comes with each event (uveu), and those to which nothing was shipped, for
-    each next charge of them is looked at anyway.
+    Left as they are: accounts whose limit comes with each event (uveu), which no policy alone measures, and those to
+    which nothing was shipped, for their next charge is looked at anyway.
 
     Args:
         records: the accounts as they are kept.
@@ -37,7 +37,7 @@ def remeasure(records: Mapping[bytes, bytes], before: Rulebook, after: Rulebook)
         field, text = name.decode(), record.decode()
         account, _, period = field.rpartition("|")
         limits = account_limits(after.in_force, account, period)
-        if account.startswith("uveu:") or limits == account_limits(before.in_force, account, period):
+        if limits == account_limits(before.in_force, account, period):
             continue
         balance = account_of(field, record)
         if balance.last_posted_at is None:

@@ -21,9 +21,12 @@ from ledger.book.read import Reader
 from ledger.book.setting import Setting, adoption, given_up
 from ledger.errors import LedgerClosed, LedgerError, PolicyChanged, PositionLost
 from ledger.policy import load_policy
+from ledger.rules.alerts import alert_id
 from ledger.rules.levels import Limits, measure_anew, quiet_range, settle
 from schemas.adoption import Closure
+from schemas.cloudevents import read_event
 from schemas.quota_alert import QuotaAlert
+from streams.api.answers import assessment_of, quota_list, quota_of
 from streams.debit_shipments import debit_shipments, judge
 from streams.kafka.run import Run
 from tests.builders import on
@@ -370,6 +373,27 @@ async def test_accounts_that_move_while_they_are_measured_are_measured_again(des
     assert (await desk.balance()).posted_tpp == 800 * H100
 
 
+async def test_a_record_that_is_not_what_was_measured_is_never_written_over(desk, monkeypatch):
+    """Redis went back and forth again: as many postings, and another balance."""
+    await desk.ship(700)
+    measure, field, moved = KeptSettings._change_by, "country:IN|2026", []
+
+    async def measure_and_exchange(kept, made, timestamp_ms):
+        change = await measure(kept, made, timestamp_ms)
+        if not moved:
+            moved.append(await desk.redis.hget(desk.keys.balances, field))
+            other = moved[0].replace(str(700 * H100).encode(), str(800 * H100).encode())
+            await desk.redis.hset(desk.keys.balances, field, other)
+        return change
+
+    monkeypatch.setattr(KeptSettings, "_change_by", measure_and_exchange)
+    await desk.adopt(LOW)
+
+    assert moved
+    assert (await desk.balance()).posted_tpp == 800 * H100
+    assert await desk.told() == [("quota.near_cap", 75)]
+
+
 # ----------------------------------------------------------------------------------------- Measured by what is in force
 
 
@@ -411,16 +435,30 @@ async def test_the_next_levels_are_told_as_under_the_new_cap_from_the_beginning(
     ]
 
 
-async def test_a_higher_cap_ends_what_was_told_under_the_lower_one(desk):
+async def test_a_higher_cap_ends_what_was_told_under_the_lower_one_before_it_tells_what_is_reached(desk):
     await desk.ship(49_000)
     before = len(await desk.alerts())
-    await desk.adopt(HIGH)
-    await desk.ship(26_000)
+    await desk.adopt(variant(ANNUAL, "a-little-higher", caps={"IN": 60_000 * H100}))
 
-    recovered, near = [one for one in (await desk.alerts())[before:] if one.kind != "policy.adopted"]
+    recovered, near = (await desk.alerts())[before + 1 :]
     assert (recovered.kind, recovered.level, recovered.severity) == ("quota.recovered", 90, "info")
-    assert (near.kind, near.level, near.cap_tpp) == ("quota.near_cap", 75, 100_000 * H100)
+    assert (near.kind, near.level, near.cap_tpp) == ("quota.near_cap", 75, 60_000 * H100)
     assert recovered.incident_key == near.incident_key
+
+
+async def test_a_recovery_by_an_adoption_is_another_than_one_under_the_new_limits(desk):
+    """It ends what was told under the limits before; a level that is reached and left under the new ones is news."""
+    await desk.ship(49_000)
+    before = await desk.rules()
+    await desk.adopt(HIGH)
+    (recovered,) = [one for one in await desk.alerts() if one.kind == "quota.recovered"]
+    after = await desk.kept.adopted.rules()
+    ids = {
+        rules: alert_id("quota.recovered", "country:IN", "2026", 90, rules.measured_since("country:IN", "2026"), 1)
+        for rules in (before, after)
+    }
+
+    assert recovered.alert_id == ids[before] != ids[after]
 
 
 async def test_a_policy_that_leaves_an_accounts_limits_tells_nothing_of_it_and_touches_nothing(desk):
@@ -456,19 +494,17 @@ async def test_a_to_b_to_a_tells_each_time_under_ids_of_its_own(desk):
     assert len(set(ids)) == len(ids)
 
 
-async def test_an_id_depends_on_the_adoption_since_which_the_limits_are_what_they_are(desk, any_redis, ledger):
-    """The same shipments under the same limits bear the same ids, whichever adoptions without effect came between."""
+async def test_the_same_levels_bear_the_same_ids_whichever_adoptions_without_effect_came_between(desk):
     await desk.ship(49_000)
     plain = await desk.ids()
     await desk.redis.delete(*await desk.redis.keys(desk.keys.pattern))
-    desk.decisions, other = [], desk
-    other.start()
-    await other.adopt(ANNUAL)
-    await other.adopt(SAME)
-    await other.adopt(ANNUAL)
-    await other.settle()
+    desk.decisions.clear()
+    desk.start()
+    for policy in (ANNUAL, SAME, ANNUAL):
+        await desk.adopt(policy)
+    await desk.settle()
 
-    assert [one.alert_id for one in await other.alerts() if one.kind == "quota.near_cap"] == plain
+    assert [one.alert_id for one in await desk.alerts() if one.kind == "quota.near_cap"] == plain
 
 
 async def test_a_crossing_bears_the_policy_in_force_and_the_record_its_own(desk):
@@ -485,10 +521,6 @@ async def test_a_crossing_bears_the_policy_in_force_and_the_record_its_own(desk)
 
 
 async def test_an_assessment_foresees_alerts_under_the_ids_that_they_will_have(desk):
-    from schemas.cloudevents import read_event
-    from streams.api.answers import assessment_of
-
-    await desk.adopt(LOW)
     await desk.adopt(SAME)
     desk.produce(49_000)
     event = read_event(desk.log[-1].value, default_source="/kafka/shipments")
@@ -534,8 +566,6 @@ async def test_a_late_shipment_of_the_policy_before_is_booked_in_its_old_period_
 
 
 async def test_an_old_period_is_still_answered_under_the_policy_that_counted_by_it(desk):
-    from streams.api.answers import quota_list, quota_of
-
     await desk.ship(49_000)
     await desk.adopt(SPAN)
     old = await quota_of(desk.reader, "IN", "2026", NOW.date())
@@ -673,8 +703,7 @@ def test_measured_anew_an_account_stands_as_if_it_had_always_been_measured_so(us
 
     assert crossed == {name for name, mark in under_after.items() if mark.crossed_at}
     assert quiet_range(anew, after) == quiet_range(under_after, after)
-    assert [one.kind for one in told].count("recovered") <= 1
-    assert len([one for one in told if one.kind != "recovered"]) == len(crossed)
-    for one in told:
-        if one.kind == "recovered":
-            assert after.cap_tpp is None or used * 100 < one.level * after.cap_tpp or used <= after.cap_tpp
+    recovered, reached = [[one for one in told if (one.kind == "recovered") is whether] for whether in (True, False)]
+    assert len(reached) == len(crossed)
+    assert len(recovered) <= 1
+    assert all(after.cap_tpp is None or used * 100 <= one.level * after.cap_tpp for one in recovered)
