@@ -8,7 +8,7 @@ from ledger.rules.adoptions import Rulebook
 from ledger.rules.alerts import remeasured_alerts
 from ledger.rules.assessment import ChargeDue
 from ledger.rules.channels import account_limits
-from ledger.rules.levels import measure_anew, quiet_range
+from ledger.rules.levels import LOUD, measure_anew, quiet_range
 from schemas.decision import ChargeKind
 from schemas.quota_alert import QuotaAlert
 
@@ -24,8 +24,8 @@ class Remeasured:
 def remeasure(records: Mapping[bytes, bytes], before: Rulebook, after: Rulebook) -> Remeasured:
     """Measure every account once by the policy that `after` adds, where its limits are not what they were.
 
-    Left as they are: accounts whose limit comes with each event (uveu), which no policy alone measures, and those to
-    which nothing was shipped, for their next charge is looked at anyway.
+    Left as they are: accounts whose next change is looked at anyway, for their limit comes with each event (uveu), or
+    nothing was shipped in their period.
 
     Args:
         records: the accounts as they are kept.
@@ -40,7 +40,7 @@ def remeasure(records: Mapping[bytes, bytes], before: Rulebook, after: Rulebook)
         if limits == account_limits(before.in_force, account, period):
             continue
         balance = account_of(field, record)
-        if balance.last_posted_at is None:
+        if balance.quiet == LOUD:
             continue
         used_tpp = limits.used(balance.posted_tpp, balance.reserved_tpp)
         marks, crossings = measure_anew(balance.marks, limits, used_tpp, adoption.adopted_at)

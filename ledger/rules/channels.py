@@ -62,9 +62,11 @@ def limits_of(policy: Policy, charge: ChargeDue) -> Limits:
 
 
 def account_limits(policy: Policy, account: str, period: str) -> Limits:
-    """What the policy alone measures an account by."""
-    levels = policy.levels_of(account.partition(":")[0])
-    return Limits(policy.account_cap(account, period), levels, policy.reserved_counts)
+    """What the policy alone measures an account by. Where it sets no cap, all policies are alike."""
+    cap_tpp = policy.account_cap(account, period)
+    if cap_tpp is None:
+        return Limits(None, ())
+    return Limits(cap_tpp, policy.levels_of(account.partition(":")[0]), policy.reserved_counts)
 
 
 def notice_due(case: Case, tpp: int) -> list[Notice]:

@@ -40,6 +40,7 @@ LOW = variant(ANNUAL, "low", caps={"IN": 1000 * H100})
 HIGH = variant(ANNUAL, "high", caps={"IN": 100_000 * H100})
 SAME = variant(ANNUAL, "same", title="The same limits under another name")
 SPAN = load_policy("diffusion-2025")
+LINE = {"vendor": "NVIDIA", "model": "H100 SXM"}
 TOPIC = "shipments"
 PARTITION = "shipments:0"
 
@@ -88,9 +89,11 @@ class Desk:
 
     def produce(self, *quantities, country="IN", **more):
         for quantity in quantities:
-            lines = [{"vendor": "NVIDIA", "model": "H100 SXM", "quantity": quantity}]
-            said = {"id": f"e{len(self.log)}", "shipped_at": on("2026-03-01"), "destination": country, "lines": lines}
-            self.log.append(Record(len(self.log), json.dumps(said | more).encode()))
+            self.say(**{"destination": country, "lines": [LINE | {"quantity": quantity}]} | more)
+
+    def say(self, **said):
+        event = {"id": f"e{len(self.log)}", "shipped_at": on("2026-03-01"), "destination": "IN"} | said
+        self.log.append(Record(len(self.log), json.dumps(event).encode()))
 
     async def settle(self, *, runs_of=1000):
         """Debit all of the log that is not settled yet."""
@@ -140,7 +143,8 @@ class Desk:
         for name, record in (await self.redis.hgetall(self.keys.balances)).items():
             balance = account_of(name, record)
             crossed = sorted(level for level, mark in balance.marks.items() if mark.crossed_at)
-            found[name.decode()] = (balance.posted_tpp, balance.held_lines, crossed, balance.quiet)
+            amounts = (balance.posted_tpp, balance.reserved_tpp, balance.held_lines)
+            found[name.decode()] = (*amounts, crossed, balance.quiet)
         return found
 
     async def standing(self):
@@ -601,6 +605,73 @@ async def test_other_meters_are_measured_anew_too_and_shares_of_holdings_are_lef
     assert await desk.balance("nveu:lei:1:IN", "2027-Q1") == nveu
     await desk.ship(1, shipped_at=on("2027-02-01"), authorization={"kind": "nveu"}, **consignee)
     assert [(one.kind, one.period) for one in (await desk.alerts())[-1:]] == [("nveu.exceeded", "2027-Q1")]
+
+
+# -------------------------------------------------------------------------------------- Families and their reservations
+
+
+async def test_what_is_only_reserved_is_measured_anew_too(desk):
+    counted = variant(ANNUAL, "counted", reserved_counts=True)
+    await desk.adopt(counted)
+    await desk.ship(49_000, type="shipment.reserved")
+    before = len(await desk.alerts())
+    await desk.adopt(variant(counted, "lower", caps={"IN": 49_000 * H100}))
+
+    assert [(one.kind, one.level) for one in (await desk.alerts())[before + 1 :]] == [
+        ("quota.near_cap", 75),
+        ("quota.near_cap", 90),
+        ("quota.near_cap", 100),
+    ]
+    await desk.ship(1, type="shipment.reserved")
+    assert (await desk.alerts())[-1].kind == "quota.exceeded"
+
+
+async def test_an_uncapped_account_is_alike_under_all_policies(desk):
+    await desk.ship(10, country="US")
+    before = await desk.redis.hgetall(desk.keys.balances)
+    await desk.adopt(variant(ANNUAL, "counted", reserved_counts=True, levels=[50]))
+
+    assert await desk.redis.hgetall(desk.keys.balances) == before
+
+
+async def test_a_return_takes_back_what_was_booked_under_the_policy_before_and_a_correction_is_charged_by_its_own(desk):
+    """Each event of a family keeps the policy of its own time, when it is settled again, and when Redis is filled."""
+    for _ in range(2):
+        desk.produce(1000)
+    await desk.settle()
+    await desk.adopt(SPAN)
+    desk.say(type="shipment.returned", original_id="e0", lines=[LINE | {"quantity": 400}])
+    desk.say(type="shipment.corrected", original_id="e1", time=on("2026-04-01"), lines=[LINE | {"quantity": 700}])
+    await desk.settle()
+    booked = {("2026", 600 * H100), ("2025-2027", 700 * H100)}
+
+    assert {(period, (await desk.balance(period=period)).posted_tpp) for period, _ in booked} == booked
+    await desk.adopt(ANNUAL)
+    desk.say(type="shipment.cancelled", original_id="e1")
+    await desk.settle()
+    assert (await desk.balance(period="2025-2027")).posted_tpp == 0
+    assert (await desk.balance(period="2026")).posted_tpp == 600 * H100
+    balances = await desk.balances()
+    for runs_of in (1, 1000):
+        await desk.lose_redis()
+        await desk.settle(runs_of=runs_of)
+        assert await desk.balances() == balances
+
+
+async def test_time_waits_while_the_ledger_is_closed(desk):
+    await desk.ship(10, type="shipment.reserved", expires_at=on("2026-05-01"))
+    await desk.kept.close(closure())
+    book, minute = Book(desk.redis, desk.ledger, now=lambda: NOW), int(NOW.timestamp()) // 60
+
+    with pytest.raises(LedgerClosed):
+        await book.tick(minute, rules=await desk.rules())
+    await desk.adopt(LOW)
+    desk.forget_rules()
+    await book.tick(minute, rules=await desk.rules())
+    await desk.adopt(SAME)
+
+    assert (await desk.balance()).reserved_tpp == 0
+    assert (await desk.reader.policy()).id == "same"
 
 
 # --------------------------------------------------------------------------------------------------- Redis filled again
