@@ -38,7 +38,8 @@
     "fenced"    the checkpoint, which follows, is below prev: nothing written, this ledger has forgotten; stop
     "adopting"  the ledger is closed for the adoption that follows, in JSON: nothing written, wait
     "policy"    the newest adoption is the one that follows ("" if there is none): nothing written, judge again
-    "known"     ids that are known with another value than told: nothing written; key, value, key, value follow
+    "known"     ids that are known with another value than told, or are called new and are not: nothing written; key,
+                value, key, value follow
     "families"  families that are not of the version told: nothing written; digest of the original's key, ... follow
     "accounts"  accounts that would cross a level or are not as expected: nothing written; field, record ("" for
                 none), ... follow
@@ -68,8 +69,9 @@ end
 if #asked > 0 then
   local values, known = redis.call('HMGET', KEYS[1], unpack(asked)), {'known'}
   for i, key in ipairs(asked) do
-    if (values[i] or nil) ~= said[key] then
-      known[#known + 1], known[#known + 2] = key, values[i] or ''
+    local value = values[i] or nil
+    if value ~= said[key] or (i <= #fresh and value and value ~= AWAITED) then
+      known[#known + 1], known[#known + 2] = key, value or ''
     end
   end
   if #known > 1 then return known end

@@ -34,7 +34,7 @@ class Desk:
         self.redis, self.keys, self.policy = redis, Keys(ledger), policy
         self.book = Book(redis, ledger, now=lambda: NOW)
         self.reader = Reader(redis, ledger, now=lambda: NOW)
-        self.ends = Counter()
+        self.ends, self.park = Counter(), never_parked
 
     async def post(self, partition, documents):
         begin = self.ends[partition]
@@ -44,7 +44,7 @@ class Desk:
     async def post_again(self, partition, begin, documents):
         run = [self.record(begin + number, document) for number, document in enumerate(documents)]
         stretches = [(self.policy, run)]
-        await self.book.post(f"shipments:{partition}", begin - 1, stretches, rules=self.rules, park=never_parked)
+        await self.book.post(f"shipments:{partition}", begin - 1, stretches, rules=self.rules, park=self.park)
 
     def record(self, offset, document):
         value = json.dumps(document).encode()
