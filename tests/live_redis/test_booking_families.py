@@ -106,27 +106,6 @@ async def test_runs_that_are_delivered_again_change_nothing(open_book, seed):
     assert await desk.balances() == reckoned(events, "annual", LAST_MINUTE)[0]
 
 
-@pytest.mark.parametrize("quantity", [2, 5])
-async def test_an_original_that_comes_again_beside_one_that_names_it_is_known(open_book, quantity):
-    parked = []
-
-    async def park(unfit):
-        parked.extend(item.rejected.reason for item in unfit)
-
-    desk = await open_book()
-    desk.park = park
-    original = shipment_document(id="first", quantity=2)
-    returned = shipment_document(id="back", type="shipment.returned", original_id="first", quantity=1)
-    await desk.post(0, [original])
-    before = await desk.redis.hgetall(desk.keys.ids)
-    await desk.post(0, [returned, shipment_document(id="first", quantity=quantity)])
-
-    after = await desk.redis.hgetall(desk.keys.ids)
-    assert {key: after[key] for key in before} == before
-    assert await desk.balances() == {("country:IN", "2026", "posted"): reckoning.H100}
-    assert parked == ["conflict"] * (quantity != 2)
-
-
 async def test_a_family_of_very_many_events_is_booked_all_the_same(open_book):
     desk = await open_book()
     lines = [{"vendor": "NVIDIA", "model": "H100 SXM", "quantity": 500}]
