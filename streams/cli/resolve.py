@@ -61,9 +61,7 @@ def resolve(
     async def plan(reader: Reader, _: object) -> list[Act]:
         rules = await adopted_rules(reader)
         if one is None:
-            families = [
-                family async for family in _families(reader, rules) if word_is_wanted(family.settlement(), word)
-            ]
+            families = [family async for family in _families(reader, rules) if word_is_wanted(family.settlement, word)]
         else:
             families = [await _known(reader, rules, one)]
             _refuse_useless(families[0], word)
@@ -103,7 +101,7 @@ async def _families(reader: Reader, rules: Rulebook) -> AsyncIterator[Family]:
 
 
 def _items(family: Family) -> list[HeldItems]:
-    settlement, (source, event_id) = family.settlement(), family.original
+    settlement, (source, event_id) = family.settlement, family.original
     if settlement.standing is None:
         return []
     data = settlement.standing.event.data
@@ -134,7 +132,7 @@ async def _known(reader: Reader, rules: Rulebook, key: EventKey) -> Family:
 
 def _refuse_useless(family: Family, word: Line) -> None:
     """Refuse a word that nothing would follow: the part is misspelt, or nothing is held for want of its TPP."""
-    settlement, (source, event_id) = family.settlement(), family.original
+    settlement, (source, event_id) = family.settlement, family.original
     if not word_counts(settlement, word):
         parts = [lot.line.get("model") or lot.item.part for lot, _ in held_lots(settlement) if waits_for_word(lot)]
         held = f"held for want of that are {', '.join(parts)}" if parts else "nothing of it is held for want of that"
