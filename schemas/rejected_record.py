@@ -68,3 +68,9 @@ class RejectedRecord(Exception):  # noqa: N818  the field's word: a record is re
     def detail(self) -> str:
         """Every error in words: which field, what was found, what to do."""
         return str(self)
+
+
+def conflict(event_key: str) -> RejectedRecord:
+    """The refusal of an event whose key is known with another content."""
+    advice = "an event with this source and id is known with another content; give the new one an id of its own"
+    return RejectedRecord([FieldError("conflict", "id", f"{event_key}: {advice}")], event_key)

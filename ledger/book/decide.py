@@ -12,10 +12,10 @@ from typing import cast
 from redis.asyncio import Redis
 
 from ledger.book.family import Family, Kin, read_family
-from ledger.book.ids import digest_of_key
 from ledger.book.keys import Keys
 from ledger.book.place import FoundEvent, find_event
 from ledger.book.script import asked
+from ledger.digests import digest_of_key
 from ledger.errors import LedgerUnavailable
 from ledger.policy import Policy
 from ledger.rules.adoptions import Rulebook

@@ -11,8 +11,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple
 
-from ledger.book.ids import digest_of_key
 from ledger.book.journal import deflated, inflated
+from ledger.digests import digest_of_key
 from ledger.policy import Policy
 from ledger.rules.assessment import ChargeDue
 from ledger.rules.families import Member, Settlement, difference, settle_family

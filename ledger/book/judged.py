@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from ledger.book.ids import digest_of_content, digest_of_key
+from ledger.digests import digest_of_content, digest_of_key
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.follower import FOLLOWERS, EventKey, Following, original_of, own_key
 from schemas.cloudevents import read_event

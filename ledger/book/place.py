@@ -8,10 +8,11 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from ledger.book.ids import AWAITED, digest_of_key, place_of
+from ledger.book.ids import AWAITED, place_of
 from ledger.book.journal import CHUNK, RESERVED, JournalEvent, unpack
 from ledger.book.keys import Keys
 from ledger.book.script import asked
+from ledger.digests import digest_of_key
 from ledger.errors import LedgerError
 from ledger.rules.follower import EventKey
 from schemas.cloudevents import read_event

@@ -36,7 +36,7 @@ from ledger.rules.levels import LOUD, Crossing, Limits, quiet_range, settle
 from schemas.adoption import Closure
 from schemas.decision import Tier
 from schemas.quota_alert import QuotaAlert
-from schemas.rejected_record import FieldError, RejectedRecord
+from schemas.rejected_record import conflict
 from schemas.shipment_event import ShipmentEvent
 
 TICK = "tick"
@@ -247,7 +247,7 @@ class _Posting:
                 continue
             if await self._book.content_at(place_of(value), first.source) != first.event().content():
                 self._conflicts[key] = [
-                    Unfit(item.offset, item.timestamp_ms, _conflict(item.event()))
+                    Unfit(item.offset, item.timestamp_ms, conflict(item.event().key))
                     for item in (first, *self._repeats.get(key, ()))
                 ]
         await self._park_new(self._contradicting())
@@ -490,11 +490,6 @@ def _until_contradiction(items: Sequence[Judged | Unfit]) -> _Part:
 
 def _charges_of(moves: Iterable[Moved]) -> Iterator[ChargeDue]:
     return (charge for moved in moves for charge in moved.charges)
-
-
-def _conflict(event: ShipmentEvent) -> RejectedRecord:
-    advice = "an event with this source and id is known with another content; give the new one an id of its own"
-    return RejectedRecord([FieldError("conflict", "id", f"{event.key}: {advice}")], event.key)
 
 
 def _pairs(flat: Sequence[bytes]) -> "zip[tuple[bytes, bytes]]":

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 
 from ledger.book.account import account_of, field_of
-from ledger.book.ids import digest_of_key
 from ledger.book.judged import Judged, Unfit
 from ledger.book.kept_settings import KeptSettings
 from ledger.book.keys import Keys
@@ -15,6 +14,7 @@ from ledger.book.position import Position
 from ledger.book.post import Book
 from ledger.book.read import Reader
 from ledger.book.setting import Setting
+from ledger.digests import digest_of_key
 from ledger.errors import LedgerClosed, LedgerError, PositionLost, WrongCall
 from ledger.policy import load_policy
 from ledger.rules.assess import assess

@@ -7,8 +7,8 @@ levels, and what a crash between Redis and the commit repeats is caught by the i
 import faust
 from redis.asyncio import Redis
 
-from ledger.book.ids import digest_of_content, digest_of_key
 from ledger.book.keys import Keys
+from ledger.digests import digest_of_content, digest_of_key
 from ledger.policy import load_policy
 from ledger.rules.assess import assess
 from schemas.cloudevents import read_event
