@@ -7,11 +7,12 @@ names it. What follows from it for an event is `rules/assess.py`.
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from ledger.chips import CLASS_SOURCE, own_on_top, read_chips, with_makers_as_in
@@ -22,8 +23,9 @@ from ledger.policy_document import (
     CapEntry,
     NveuCap,
     Sourced,
-    ZoneLicense,
+    Wrong,
     find_policy,
+    inherited_entries,
     read_stated,
     read_text,
     shipped_policies,
@@ -71,6 +73,7 @@ class Policy:
     """One policy, ready to be asked. Make it with `load_policy` or `policy_from_document`.
 
     Attributes:
+        text: what its file says, with what it extends.
         sha256: of everything that was loaded, in hex.
         levels: percent of the cap at which alerts are due, rising.
         reserved_counts: whether what is reserved counts as used.
@@ -81,23 +84,24 @@ class Policy:
         booking_rule: (rule, source) of which items are booked.
     """
 
-    def __init__(self, document: dict[str, Any], *, file: str = "policy") -> None:
+    def __init__(
+        self, document: dict[str, Any], *, file: str = "policy", inherited: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self._document = document
-        self._text = read_text(document["policy"], file)
         self._citations = {row["key"]: row["short"] for row in document["sources"]}
-        self.id: str = self._text.id
-        self.title: str = self._text.title
-        self.sha256 = hashlib.sha256(_canonical(document)).hexdigest()
-        self.levels: tuple[int, ...] = tuple(self._text.levels)
-        self.reserved_counts: bool = self._text.reserved_counts
-        self.catalogue = read_chips(document["chips"])
         self.countries = read_countries(document["countries"])
-        self.detection = self._text.detection
-        self.channels = self._text.channels
+        self.text = read_text(document["policy"], file, also=self._unknown_names(), inherited=inherited)
+        self.id: str = self.text.id
+        self.title: str = self.text.title
+        self.sha256 = hashlib.sha256(_canonical(document)).hexdigest()
+        self.levels: tuple[int, ...] = tuple(self.text.levels)
+        self.reserved_counts: bool = self.text.reserved_counts
+        self.catalogue = read_chips(document["chips"])
+        self.detection = self.text.detection
+        self.channels = self.text.channels
         self.debit_country: frozenset[str] = frozenset(self.channels.debit_country)
-        self.license = self._text.license
-        self._periods = periods_of_kind(self._text.period)
-        self._check_names(file)
+        self.license = self.text.license
+        self._periods = periods_of_kind(self.text.period)
         self.booking_rule = (
             "items of 3A090.a and 4A090.a, or of undetermined class, are booked",
             self.cite(CLASS_SOURCE),
@@ -138,7 +142,7 @@ class Policy:
         """
         if country not in self.countries:
             raise WrongCall(self.countries.advice(country))
-        entry = _last_that_fits(self._text.tiers, country, day)
+        entry = _last_that_fits(self.text.tiers, country, day)
         if entry is not None:
             return entry.tier, entry.reason, self.cite(entry)
         row = self.countries[country]
@@ -198,7 +202,7 @@ class Policy:
 
     def regime_on(self, day: date) -> Regime | None:
         """The rule that governs on a day, and whether it is enforced; None before the first."""
-        fitting = [entry for entry in self._text.regimes if entry.holds(day)]
+        fitting = [entry for entry in self.text.regimes if entry.holds(day)]
         if not fitting:
             return None
         entry = fitting[-1]
@@ -214,35 +218,41 @@ class Policy:
         key, place = _key_and_place(source)
         return f"{self._citations[key]}{place}{weak} [{key}]"
 
+    def sources(self, cited: Iterable[str]) -> dict[str, str]:
+        """What the keys of some sources stand for, in the order of the table: `S1` -> the document."""
+        keys = {_key_and_place(source)[0] for source in cited}
+        return {row["key"]: row["document"] for row in self._document["sources"] if row["key"] in keys}
+
     def document(self) -> dict[str, Any]:
         """Everything that was loaded, ready for JSON. `sha256` is that of its canonical JSON."""
         return self._document
 
     def _cap_entry(self, country: str, day: date) -> CapEntry | None:
-        return _last_that_fits(self._text.caps, country, day)
+        return _last_that_fits(self.text.caps, country, day)
 
     def _groups_on(self, country: str, day: date) -> frozenset[str]:
-        entry = _last_that_fits(self._text.groups, country, day)
+        entry = _last_that_fits(self.text.groups, country, day)
         return self.countries[country].groups if entry is None else frozenset(entry.groups)
 
     @property
     def _nveu_caps(self) -> Sequence[NveuCap]:
         return self.channels.nveu.caps if self.channels.nveu else ()
 
-    def _check_names(self, file: str) -> None:
-        """Every country and source that the policy names must be in its table."""
-        text = self._text
-        lists: dict[str, Sequence[_ForCountries]] = {"tiers": text.tiers, "groups": text.groups, "caps": text.caps}
-        if isinstance(text.license, ZoneLicense):
-            lists["license.named"] = text.license.named
-        for name, entries in lists.items():
-            for number, entry in enumerate(entries):
-                for country in entry.countries or ():
-                    if country not in self.countries:
-                        raise WrongCall(f"{file}: {name}.{number}.countries: {self.countries.advice(country)}")
-        for where, source in _sources(self._document["policy"]):
-            if _key_and_place(source)[0] not in self._citations:
-                raise WrongCall(f"{file}: {where}: {source!r} begins with no key of sources.csv, such as S1")
+    def _unknown_names(self) -> list[Wrong]:
+        """What is wrong with the countries and sources that the policy names: each must be in its table."""
+        stated = self._document["policy"]
+        unknown = [
+            (place, f": {self.countries.advice(country)}")
+            for place, countries in _stated_under("countries", stated)
+            for country in (countries if isinstance(countries, list) else ())
+            if isinstance(country, str) and country not in self.countries
+        ]
+        unknown += [
+            (place, f": {source!r} begins with no key of sources.csv, such as S1")
+            for place, source in _stated_under("source", stated)
+            if isinstance(source, str) and _key_and_place(source)[0] not in self._citations
+        ]
+        return unknown
 
 
 def load_policy(id_or_path: str, chips: Path | None = None) -> Policy:
@@ -267,7 +277,7 @@ def load_policy(id_or_path: str, chips: Path | None = None) -> Policy:
         "chips": chip_rows,
         "sources": _read_table(DATA / "sources.csv"),
     }
-    return Policy(document, file=shown_name(path))
+    return Policy(document, file=shown_name(path), inherited=inherited_entries(path))
 
 
 def policy_from_document(document: dict[str, Any]) -> Policy:
@@ -298,16 +308,16 @@ def _key_and_place(source: str) -> tuple[str, str]:
     return key, source[len(key) :]
 
 
-def _sources(value: Any, where: str = "") -> list[tuple[str, str]]:
-    """Every `source` in a document, with its place."""
-    found: list[tuple[str, str]] = []
+def _stated_under(name: str, value: Any, where: str = "") -> list[tuple[str, Any]]:
+    """Whatever stands under a key in a document, with its place."""
+    found: list[tuple[str, Any]] = []
     if isinstance(value, Mapping):
         for key, inner in value.items():
             place = f"{where}.{key}".lstrip(".")
-            found += [(place, inner)] if key == "source" else _sources(inner, place)
+            found += [(place, inner)] if key == name else _stated_under(name, inner, place)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            found += _sources(inner, f"{where}.{number}")
+            found += _stated_under(name, inner, f"{where}.{number}")
     return found
 
 

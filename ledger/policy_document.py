@@ -5,12 +5,14 @@ Nothing is answered here; `policy.py` does that.
 
 import difflib
 import json
+import re
 import tomllib
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from ledger.errors import WrongCall
@@ -29,11 +31,26 @@ Tpp = Annotated[int, Field(ge=0, le=TPP_MAX)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Countries = Annotated[list[str], Field(min_length=1)]
 
+_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+
 _ADDED = ("tiers", "groups")
 """Lists that go on after those of the policy that is extended; of entries that fit, the last counts."""
 
 _OWN = ("id", "title")
 """What each policy says for itself."""
+
+
+class InvalidPolicy(WrongCall):
+    """A policy's file says what no policy can say.
+
+    Attributes:
+        errors: everything that was found, each with file, key and what to write.
+    """
+
+    def __init__(self, errors: list[str], file: str) -> None:
+        more = f" ({len(errors) - 1} more: quota-ledger policy check {file})" if len(errors) > 1 else ""
+        super().__init__(errors[0] + more)
+        self.errors = errors
 
 
 class Section(BaseModel):
@@ -58,6 +75,14 @@ class Dated(Sourced):
     def holds(self, day: date) -> bool:
         """Whether it holds on a day."""
         return self.valid_from <= day <= self.valid_to
+
+    @field_validator("valid_to")
+    @classmethod
+    def _some_day(cls, last: date, info: ValidationInfo) -> date:
+        first = info.data.get("valid_from", date.min)
+        if last < first:
+            raise ValueError(f"write the last day on which it holds, not one before its first, {first}")
+        return last
 
 
 class RegimeEntry(Dated):
@@ -203,7 +228,7 @@ class ZoneLicense(Sourced):
 class PolicyText(Section):
     """What a policy's TOML file says."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+    id: str
     title: str
     period: str
     levels: Annotated[list[Percent], Field(min_length=1)]
@@ -215,6 +240,13 @@ class PolicyText(Section):
     channels: Channels
     license: Annotated[Tier3License | TiersLicense | ZoneLicense, Field(discriminator="rule")]
     detection: Detection
+
+    @field_validator("id")
+    @classmethod
+    def _a_name(cls, name: str) -> str:
+        if not _ID.fullmatch(name):
+            raise ValueError("write small letters, digits, dots and hyphens, 64 at most, such as my-policy")
+        return name
 
     @field_validator("period")
     @classmethod
@@ -285,17 +317,61 @@ def shown_name(path: Path) -> str:
     return path.name if path.parent == POLICIES else str(path)
 
 
-def read_text(stated: dict[str, Any], file: str) -> PolicyText:
-    """Check what a policy states.
+def extended_policy(path: Path) -> str | None:
+    """The id or path of the policy that a file extends, as it states it.
 
     Raises:
-        WrongCall: naming file, key and what to write.
+        WrongCall: the file cannot be read.
+    """
+    return _read_toml(path).get("extends")
+
+
+def inherited_entries(path: Path) -> dict[str, int]:
+    """How many entries of each list that goes on come before a file's own.
+
+    Raises:
+        WrongCall: as `read_stated`.
+    """
+    base = extended_policy(path)
+    inherited = read_stated(find_policy(base, path.parent)) if base is not None else {}
+    return {name: len(inherited.get(name, [])) for name in _ADDED}
+
+
+Wrong = tuple[str, str]
+"""A place in a policy, such as `tiers.0.source`, and what is wrong there."""
+
+
+def read_text(stated: dict[str, Any], file: str, *, also: list[Wrong], inherited: Mapping[str, int]) -> PolicyText:
+    """Check what a policy states.
+
+    Args:
+        stated: what its file says, with what it extends.
+        file: as errors name it.
+        also: what else was found wrong with it.
+        inherited: as `inherited_entries`, so that errors count a file's own entries from 0.
+
+    Raises:
+        InvalidPolicy: with every error.
     """
     try:
-        return PolicyText.model_validate_json(json.dumps(stated))
+        text = PolicyText.model_validate_json(json.dumps(stated))
     except ValidationError as failure:
-        errors = sorted(failure.errors(include_url=False), key=lambda wrong: wrong["type"] != "extra_forbidden")
-        raise WrongCall(f"{file}: {_in_words(errors[0])}") from None
+        found = sorted(failure.errors(include_url=False), key=lambda wrong: wrong["type"] != "extra_forbidden")
+        also = [*map(_in_words, found), *also]
+    if also:
+        raise InvalidPolicy([f"{file}: {_as_in_the_file(place, inherited)}{said}" for place, said in also], file)
+    return text
+
+
+def _as_in_the_file(place: str, inherited: Mapping[str, int]) -> str:
+    """A place by the number that an entry has in its own file."""
+    table, *rest = place.split(".")
+    if not rest or not rest[0].isdigit() or not (before := inherited.get(table)):
+        return place
+    number = int(rest[0])
+    if number < before:
+        return f"{place} of what it extends"
+    return ".".join((table, str(number - before), *rest[1:]))
 
 
 def _on_top(base: dict[str, Any], stated: dict[str, Any], added: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -318,15 +394,15 @@ def _same_rule(below: dict[str, Any], value: dict[str, Any]) -> bool:
     return bool(value.get("rule", below.get("rule")) == below.get("rule"))
 
 
-def _in_words(wrong: ErrorDetails) -> str:
-    where, given = ".".join(map(str, wrong["loc"])), wrong["input"]
+def _in_words(wrong: ErrorDetails) -> Wrong:
+    place, given = ".".join(map(str, wrong["loc"])), wrong["input"]
     if wrong["type"] == "missing":
-        return f"{where} is missing; state it"
+        return place, " is missing; state it"
     if wrong["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(wrong["loc"][-1]), _known_keys(), n=1)
-        return f"{where} is no key of a policy" + (f"; did you mean {near[0]}?" if near else "; leave it out")
+        return place, " is no key of a policy" + (f"; did you mean {near[0]}?" if near else "; leave it out")
     shown = given if len(str(given)) <= 80 else "a table"  # noqa: PLR2004  longer ones help nobody
-    return f"{where}: found {shown!r}; {wrong['msg'].removeprefix('Value error, ')}"
+    return place, f": found {shown!r}; {wrong['msg'].removeprefix('Value error, ')}"
 
 
 def _known_keys() -> list[str]:

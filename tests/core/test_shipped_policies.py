@@ -187,7 +187,7 @@ def test_a_policy_may_extend_a_file_beside_it(tmp_path):
             r"red_flags\.rf8 is no key .*mean rf08\?",
         ),
         (HEAD + '[license]\nrule = "zones"\n', r"mine\.toml: license: found .*'tier-3', 'tiers-2-and-3', 'zone'"),
-        (HEAD + '[[groups]]\ncountries = ["UK"]\ngroups = []\nsource = "S1"\n', r"groups\.3\.countries: .*mean GB"),
+        (HEAD + '[[groups]]\ncountries = ["UK"]\ngroups = []\nsource = "S1"\n', r"groups\.0\.countries: .*mean GB"),
         (
             HEAD + '[license]\nrule = "zone"\ninside = ["D:1"]\noutside = []\nsource = "S1"\n'
             '[[license.named]]\ncountries = ["UAE"]\nsource = "S33"\n',
