@@ -1,23 +1,22 @@
 """send: files of events -> the topic. What cannot be an event is named with its line, and not sent."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ledger.errors import LedgerUnavailable
-from ledger.policy import Policy, load_policy
+from ledger.policy import Policy
 from ledger.rules.assessment import Assessment
 from ledger.rules.follower import Following, original_of
 from ledger.rules.judge import judge
 from schemas.rejected_record import RejectedRecord
 from schemas.shipment_event import ShipmentEvent
-from streams.cli.ledger_here import ask, now, settings_here
+from streams.cli.ledger_here import now, settings_here
+from streams.cli.policy_here import policy_here
 from streams.kafka.producer import close_producer, make_producer, send_all
-from streams.readers.read_file import STDIN, read_file
+from streams.readers.read_file import count_lines, read_file
 from streams.readers.records import BadRecord, GoodRecord
 from streams.settings import Settings
 
@@ -37,7 +36,7 @@ def send(
     A line that cannot be an event is named and not sent; the others are. Then the exit code is 1.
     """
     settings = settings_here()
-    reading = _Reading(files, _policy_for(settings))
+    reading = _Reading(files, policy_here(settings))
     if dry_run:
         _tell_all(reading)
     else:
@@ -53,7 +52,7 @@ class _Reading:
     """
 
     def __init__(self, files: list[str], policy: Policy) -> None:
-        self._files = files
+        self.files = files
         self._policy = policy
         self.good = 0
         self.bad = 0
@@ -62,7 +61,7 @@ class _Reading:
 
     def records(self) -> Iterator[tuple[str, GoodRecord, Assessment | Following]]:
         """Each good record with its place, `file:line`, and what it is by itself."""
-        for name in self._files:
+        for name in self.files:
             lines_before = self.lines_read
             for record in read_file(name, recorded_at=now()):
                 self.lines_read = max(self.lines_read, lines_before + record.line)
@@ -78,12 +77,6 @@ class _Reading:
                     self.good += 1
                     yield place, record, judged
 
-    def lines(self) -> int | None:
-        """How many lines there are to read; None where that shows only at the end."""
-        if STDIN in self._files:
-            return None
-        return sum(_count_lines(Path(name)) for name in self._files)
-
     def _refuse(self, place: str, rejected: RejectedRecord) -> None:
         """Tell every reason why what stands there is not taken."""
         self.bad += 1
@@ -91,20 +84,12 @@ class _Reading:
             self.console.print(f"{place}: {error.reason}: {error}")
 
 
-def _count_lines(path: Path) -> int:
-    try:
-        with path.open("rb") as stream:
-            return sum(block.count(b"\n") for block in iter(lambda: stream.read(1024 * 1024), b""))
-    except OSError:
-        return 0  # the reader says what is wrong with it
-
-
 def _send_all(reading: _Reading, settings: Settings) -> None:
     columns = (TextColumn("sending"), BarColumn(), TextColumn("{task.fields[sent]:,} sent"), TimeElapsedColumn())
     producer = make_producer(settings)
     try:
         with Progress(*columns, console=reading.console) as progress:
-            task = progress.add_task("sending", total=reading.lines(), sent=0)
+            task = progress.add_task("sending", total=count_lines(reading.files), sent=0)
 
             def on_sent(sent: int) -> None:
                 progress.update(task, completed=reading.lines_read, sent=sent)
@@ -115,18 +100,6 @@ def _send_all(reading: _Reading, settings: Settings) -> None:
     finally:
         close_producer(producer)
     reading.console.print(f"{sent:,} events are on {settings.topic_shipments}; {reading.bad:,} bad ones were not sent")
-
-
-def _policy_for(settings: Settings) -> Policy:
-    """The adopted policy, or where there is no ledger to ask, the one that a new ledger would adopt."""
-    try:
-        policy = ask(settings, lambda reader, _: reader.policy())
-    except LedgerUnavailable:
-        policy = None
-    whence = "as adopted" if policy else "by QUOTA_POLICY, for no ledger answers or none was adopted"
-    policy = policy or load_policy(settings.policy, settings.chips)
-    typer.echo(f"policy {policy.id} {policy.sha256[:12]}, {whence}", err=True)
-    return policy
 
 
 def _tell_all(reading: _Reading) -> None:

@@ -28,12 +28,17 @@ _WIDTH_IN_PIPES = 200
 _NAMED_MAX = 10
 
 
-def show(answer: RenderableType) -> None:
-    """Print on standard output; where that is no terminal, without colour and with room for everything."""
+def show(answer: RenderableType, *, unbroken: bool = False) -> None:
+    """Print on standard output; where that is no terminal, without colour and with room for everything.
+
+    Args:
+        answer: a table, or lines.
+        unbroken: lines, to be left as long as they are where that is no terminal.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH_IN_PIPES
-    console.print(answer)
+    console.print(answer, soft_wrap=unbroken and not console.is_terminal)
 
 
 def show_json(answer: BaseModel) -> None:
@@ -64,7 +69,7 @@ def quota_table(*quotas: QuotaList) -> RenderableType:
     periods = ["period"] if len(quotas) > 1 else []
     reserved = ["reserved TPP"] if any(item.reserved_tpp for item in moved) else []
     right = ("%", "posted TPP", *reserved, "cap TPP")
-    table = _table("country", *periods, "tier", "used", right=right, left=("status",))
+    table = plain_table("country", *periods, "tier", "used", right=right, left=("status",))
     for item in moved:
         colour = COLOUR_OF_STATUS[item.status]
         held = f", {item.held_lines} held" if item.held_lines else ""
@@ -73,10 +78,10 @@ def quota_table(*quotas: QuotaList) -> RenderableType:
             *([item.period] if periods else []),
             str(item.tier),
             bar(item.used_ratio, colour),
-            _percent(item.used_ratio),
+            percent(item.used_ratio),
             f"{item.posted_tpp:,}",
             *([f"{item.reserved_tpp:,}"] if reserved else []),
-            _amount(item.cap_tpp),
+            amount(item.cap_tpp),
             Text.assemble((item.status, colour), held),
         )
     return Group(table, Text(f"{_caption(quotas, moved)} {freshness_line(quotas[-1].freshness)}", "dim"))
@@ -111,9 +116,9 @@ def _caption(quotas: Sequence[QuotaList], moved: Sequence[QuotaStatus]) -> str:
 def quota_sheet(item: QuotaStatus) -> RenderableType:
     """One country, field by field."""
     colour = COLOUR_OF_STATUS[item.status]
-    sheet = _sheet()
+    sheet = plain_sheet()
     sheet.add_row("status", Text.assemble((item.status, colour), f", tier {item.tier}"))
-    sheet.add_row("used", Text.assemble(bar(item.used_ratio, colour), " ", _percent(item.used_ratio)))
+    sheet.add_row("used", Text.assemble(bar(item.used_ratio, colour), " ", percent(item.used_ratio)))
     sheet.add_row("posted", f"{item.posted_tpp:,} TPP, as {item.h100_equivalents:,.1f} H100")
     sheet.add_row("reserved", f"{item.reserved_tpp:,} TPP")
     sheet.add_row("cap", f"{item.cap_tpp:,} TPP" if item.cap_tpp is not None else "none")
@@ -150,7 +155,7 @@ def held_table(found: HeldList) -> RenderableType:
     """Held lines, one a row, and what settles them."""
     if not found.items:
         return Text("No line is held.")
-    table = _table("event", right=("line", "items"), left=("part", "reason", "settled by"))
+    table = plain_table("event", right=("line", "items"), left=("part", "reason", "settled by"))
     for item in found.items:
         table.add_row(
             item.event_key,
@@ -165,7 +170,7 @@ def held_table(found: HeldList) -> RenderableType:
 
 def decision_table(decisions: Sequence[Decision]) -> RenderableType:
     """What several events change, one account a row."""
-    table = _table("event", "account", "period", right=("charge TPP", "before", "after"), left=("status",))
+    table = plain_table("event", "account", "period", right=("charge TPP", "before", "after"), left=("status",))
     for decision in decisions:
         for charge in decision.charges:
             table.add_row(
@@ -194,7 +199,7 @@ def alert_line(alert: QuotaAlert) -> Text:
 
 def key_table(keys: list[Key]) -> RenderableType:
     """API keys. Scopes come first, for they may hold a long source and be broken."""
-    table = _table("scopes", "id", right=(), left=("created", "state", "name"))
+    table = plain_table("scopes", "id", right=(), left=("created", "state", "name"))
     for key in keys:
         state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "in force"
         table.add_row(Text("\n".join(key.scopes)), key.id, f"{key.created_at:%Y-%m-%d}", state, Text(key.name))
@@ -212,7 +217,7 @@ def freshness_line(freshness: Freshness) -> str:
 
 
 def _charges(charges: list[Charge]) -> Table:
-    table = _table("account", "period", right=("charge TPP", "before", "after", "cap"), left=("status",))
+    table = plain_table("account", "period", right=("charge TPP", "before", "after", "cap"), left=("status",))
     for charge in charges:
         table.add_row(
             charge.account,
@@ -220,13 +225,13 @@ def _charges(charges: list[Charge]) -> Table:
             f"{charge.tpp:+,}",
             f"{charge.before_tpp:,}",
             f"{charge.after_tpp:,}",
-            _amount(charge.cap_tpp),
+            amount(charge.cap_tpp),
             Text(charge.status, COLOUR_OF_STATUS[charge.status]),
         )
     return table
 
 
-def _table(first: str, *then: str, right: tuple[str, ...], left: tuple[str, ...]) -> Table:
+def plain_table(first: str, *then: str, right: tuple[str, ...], left: tuple[str, ...]) -> Table:
     """A table of which only the first column may be broken: an amount is never cut."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column(first, overflow="fold")
@@ -239,16 +244,19 @@ def _table(first: str, *then: str, right: tuple[str, ...], left: tuple[str, ...]
     return table
 
 
-def _sheet() -> Table:
+def plain_sheet() -> Table:
+    """Rows of a name and what there is to say of it."""
     sheet = Table(box=None, show_header=False, pad_edge=False)
     sheet.add_column(style="dim", no_wrap=True)
     sheet.add_column()
     return sheet
 
 
-def _percent(ratio: float | None) -> str:
+def percent(ratio: float | None) -> str:
+    """A share in percent, to one decimal; empty where there is no cap to take a share of."""
     return "" if ratio is None else f"{100 * ratio:.1f}"
 
 
-def _amount(tpp: int | None) -> str:
+def amount(tpp: int | None) -> str:
+    """TPP of a cap."""
     return "no cap" if tpp is None else f"{tpp:,}"

@@ -1,7 +1,7 @@
 """A file's name -> the reader it needs."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -42,6 +42,19 @@ def read_file(name: str, *, recorded_at: datetime | None = None) -> Iterator[Goo
             raise WrongCall(f"{name}: is it CSV or JSON lines? Name it .csv or .jsonl, or pipe JSON lines into `-`")
     except OSError as failure:
         raise WrongCall(f"{name} cannot be read: {failure.strerror}") from None
+
+
+def count_lines(names: Sequence[str]) -> int | None:
+    """How many lines files have together, for a progress bar; None where that shows only at the end."""
+    return None if STDIN in names else sum(_count_lines(Path(name)) for name in names)
+
+
+def _count_lines(path: Path) -> int:
+    try:
+        with path.open("rb") as stream:
+            return sum(block.count(b"\n") for block in iter(lambda: stream.read(1024 * 1024), b""))
+    except OSError:
+        return 0  # reading it says what is wrong with it
 
 
 def _check_encoding(path: Path) -> None:

@@ -5,41 +5,17 @@ import socket
 from datetime import UTC, datetime
 
 import pytest
-from typer.testing import CliRunner
 
 from schemas.cloudevents import read_event
 from schemas.decision import Decision
 from schemas.quota_status import Freshness, QuotaList, QuotaStatus
 from streams.cli import send, tables
-from streams.cli.main import app
 from streams.cli.processes import http_url
 from streams.embedded.state import write_state
 from streams.settings import Settings, load_settings
 
 LINES = '"lines": [{"model": "H100 SXM", "quantity": 8}]'
 GOOD = '{"id": "a", "shipped_at": "2026-03-01T00:00:00Z", "destination": "IN", ' + LINES + "}"
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Run a command in a home of its own; nothing listens at its Kafka and Redis."""
-    monkeypatch.setenv("QUOTA_STATE_DIR", str(tmp_path / "state"))
-    nowhere = {"QUOTA_KAFKA_BOOTSTRAP": "127.0.0.1:1", "QUOTA_REDIS_URL": "redis://:S3cret@127.0.0.1:1/0"}
-
-    def run(*arguments, environment=None, stdin=None):
-        environment = nowhere if environment is None else environment
-        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment, input=stdin)
-
-    return run
-
-
-@pytest.fixture
-def files(tmp_path):
-    def write(name, text):
-        (tmp_path / name).write_text(text)
-        return tmp_path / name
-
-    return write
 
 
 # ---------------------------------------------------------------------------------------------- Exit codes and settings
