@@ -7,6 +7,8 @@ decision         what the ledger makes of one event
 adoption         since when a policy rules
 quota_alert      what is told when a limit comes near or a rule is touched
 quota_status     how much of a country's quota is used
+policy           what is shown of policies, and where two differ
+simulation       two policies over the same events
 webhook          a subscription, as it is asked for and as it is shown
 problem          an error over HTTP
 published/       the same as JSON Schema documents, printed by `python -m schemas.publish`
