@@ -18,6 +18,7 @@ from ledger.rules.adoptions import Rulebook
 from ledger.rules.judge import judge as judge_event
 from schemas.cloudevents import SIZE_MAX, read_event
 from schemas.rejected_record import FieldError, RejectedRecord
+from schemas.shipment_event import ShipmentEvent
 from streams.kafka.producer import Outgoing
 from streams.kafka.run import Record, Run, UnreadableRecord
 
@@ -83,16 +84,30 @@ def debit_shipments(
 
 def judge(run: Run, policy: Policy) -> list[Judged | Unfit]:
     """Read and assess every record of a run; one that cannot be an event is unfit and stops nothing."""
-    source = f"/kafka/{run.topic}"
+    source = source_of_topic(run.topic)
     return [_judge_one(record, source, policy) for record in run.records]
 
 
-def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
+def source_of_topic(topic: str) -> str:
+    """The source of a topic's bare events that state none."""
+    return f"/kafka/{topic}"
+
+
+def read_record(record: Record, source: str) -> ShipmentEvent:
+    """Read one record; `source` is that of a bare event without one of its own.
+
+    Raises:
+        RejectedRecord: it cannot be an event.
+    """
     if isinstance(record, UnreadableRecord):
-        return Unfit(record.offset, record.timestamp, RejectedRecord([FieldError("bad_value", "headers", record.why)]))
+        raise RejectedRecord([FieldError("bad_value", "headers", record.why)])
+    recorded_at = kafka_time(record.timestamp)
+    return read_event(record.value, record.headers, default_source=source, recorded_at=recorded_at)
+
+
+def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
     try:
-        recorded_at = kafka_time(record.timestamp)
-        event = read_event(record.value, record.headers, default_source=source, recorded_at=recorded_at)
+        event = read_record(record, source)
         judged = judge_event(event, policy)
         return Judged(record.offset, record.timestamp, record.value or b"", _mode(record), event=event, judged=judged)
     except RejectedRecord as rejected:

@@ -9,5 +9,8 @@ sample       events to try it out with
 status, alerts, explain      what the ledger says
 topics       the topics on Kafka
 keys         who may call the endpoint
-tables       how answers look on a terminal
+policy       the policies: which there are, what they say, where they differ
+simulate     what if another policy ruled
+policy_here  which policy a command goes by
+tables, policy_tables, simulation_tables     how answers look on a terminal
 """

@@ -6,7 +6,20 @@ import typer
 from typer.core import TyperGroup
 
 from ledger.errors import LedgerError, LedgerUnavailable, PositionLost, WrongCall
-from streams.cli import adjust, alerts, explain, keys, policy, processes, resolve, sample, send, status, topics
+from streams.cli import (
+    adjust,
+    alerts,
+    explain,
+    keys,
+    policy,
+    processes,
+    resolve,
+    sample,
+    send,
+    simulate,
+    status,
+    topics,
+)
 
 EXIT_FOUND_WRONG = 1
 _EXIT_CODES: tuple[tuple[type[LedgerError], int], ...] = ((WrongCall, 2), (LedgerUnavailable, 69), (PositionLost, 70))
@@ -48,6 +61,7 @@ adjust.add_to(app)
 topics.add_to(app)
 keys.add_to(app)
 policy.add_to(app)
+simulate.add_to(app)
 
 
 def main() -> None:

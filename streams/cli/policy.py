@@ -25,9 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="One document, with the field
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(
-        help="Policies: what they say, where they differ, and which of them rules.", no_args_is_help=True
-    )
+    group = typer.Typer(help="Policies: what they say, where they differ, and which rules.", no_args_is_help=True)
     group.command("list")(list_policies)
     group.command("show")(show_policy)
     group.command()(check)

@@ -1,1 +1,1 @@
-"""Kafka's edge: the batched transport under Faust, topics, and kafka-python producers."""
+"""Kafka's edge: the batched transport under Faust, topics, kafka-python producers, and a reader of a whole topic."""

@@ -76,10 +76,8 @@ def clean_client(settings: Settings) -> Iterator[tuple[list[str], Callable[..., 
     Raises:
         LedgerUnavailable: no broker listens, or what is made inside the `with` fails.
     """
-    brokers = parse_bootstrap(settings.kafka_bootstrap)
+    brokers = listening_brokers(settings)
     quiet_client()
-    if not any(_listens(broker) for broker in brokers):
-        raise LedgerUnavailable(_why_away(brokers))
     made: list[KafkaNetClient] = []
 
     def make_client(**configs: Any) -> KafkaNetClient:
@@ -169,6 +167,18 @@ class LazyProducer:
         if self._producer is not None:
             close_producer(self._producer)
             self._producer = None
+
+
+def listening_brokers(settings: Settings) -> list[str]:
+    """The brokers of the settings, of which at least one listens.
+
+    Raises:
+        LedgerUnavailable: none does, said at once and not after the time-outs of a client.
+    """
+    brokers = parse_bootstrap(settings.kafka_bootstrap)
+    if not any(_listens(broker) for broker in brokers):
+        raise LedgerUnavailable(_why_away(brokers))
+    return brokers
 
 
 def parse_bootstrap(text: str) -> list[str]:

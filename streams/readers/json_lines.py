@@ -28,7 +28,7 @@ def read_json_lines(
         name: the file's name without its folder, for bare events' source.
         recorded_at: against which a shipment in the future shows; None leaves that open.
     """
-    began = False
+    began, source = False, file_source(name)
     for number, line in _lines(stream):
         value = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
         if not value:
@@ -41,7 +41,7 @@ def read_json_lines(
             return
         began = True
         try:
-            event = read_event(value, default_source=file_source(name), recorded_at=recorded_at)
+            event = read_event(value, default_source=source, recorded_at=recorded_at)
         except RejectedRecord as rejected:
             yield BadRecord(number, rejected)
         else:

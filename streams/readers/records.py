@@ -7,7 +7,7 @@ from schemas.shipment_event import ShipmentEvent
 from streams.kafka.producer import Outgoing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GoodRecord:
     """An event that reads well.
 
