@@ -14,8 +14,9 @@ from pathlib import Path
 from tests import parts
 from tests.benchmarks.candidates import CANDIDATES
 from tests.benchmarks.ground import prepared
+from tests.benchmarks.judging import measure_judging
 from tests.benchmarks.measure import Failed, Plan, measure_all
-from tests.benchmarks.report import document, table
+from tests.benchmarks.report import document, judging_table, table
 from tests.benchmarks.traffic import KINDS
 
 ROWS = [name for name, candidate in CANDIDATES.items() if candidate.in_table]
@@ -34,6 +35,10 @@ def main() -> None:
         rounds=told.rounds,
         partitions=told.partitions,
     )
+    if told.judging:
+        judged = measure_judging(told.kind, told.events, told.rounds)
+        print(json.dumps(judged, indent=2) if told.json else "\n".join(judging_table(judged)))
+        return
     began = time.monotonic()
 
     def say(text: str) -> None:
@@ -44,12 +49,14 @@ def main() -> None:
             with prepared(Path(folder), allow_stand_ins=told.short) as ground:
                 machine = ground.machine()
                 runs, topics = measure_all(ground, plan, Path(folder), say)
+                say("judging without a ledger")
+                judged = measure_judging(plan.kinds, plan.events, plan.rounds)
         except parts.NotHere as missing:
             sys.exit(_wrong(f"needs a real Kafka and a real Redis: {missing}", 69))
         except Failed as failure:
             sys.exit(_wrong(str(failure), 1))
     sizes = {kind: next(topic.value_bytes for topic in topics if topic.kind == kind) for kind in plan.kinds}
-    done = document(machine, plan, runs, sizes)
+    done = document(machine, plan, runs, sizes, judged)
     print(json.dumps(done, indent=2) if told.json else table(done))
 
 
@@ -61,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--partitions", type=_up_to(PARTITIONS_MAX), default=4)
     parser.add_argument("--only", type=_some_of(ROWS), default=ROWS, metavar=",".join(ROWS), help="some rows only")
     parser.add_argument("--kind", type=_some_of(KINDS), default=list(KINDS), metavar=",".join(KINDS))
+    parser.add_argument("--judging", action="store_true", help="the table of judging alone: needs no Kafka, no Redis")
     parser.add_argument("--short", action="store_true", help="prove that every row runs; the figures mean nothing")
     parser.add_argument("--json", action="store_true", help="print one document instead of a table")
     told = parser.parse_args()

@@ -18,7 +18,9 @@ POSTING = {
 """The parts of posting, as they are clocked."""
 
 
-def document(machine: dict[str, Any], plan: Plan, runs: Sequence[Run], value_bytes: dict[str, float]) -> dict[str, Any]:
+def document(
+    machine: dict[str, Any], plan: Plan, runs: Sequence[Run], value_bytes: dict[str, float], judged: dict[str, Any]
+) -> dict[str, Any]:
     """Everything that was measured, with the medians that the table shows."""
     rows = [
         _row(name, kind, [run for run in runs if (run.candidate, run.kind) == (name, kind)])
@@ -36,6 +38,7 @@ def document(machine: dict[str, Any], plan: Plan, runs: Sequence[Run], value_byt
         "rows": rows,
         "ratios": [ratio for kind in plan.kinds for ratio in _ratios(kind, rows)],
         "stages": [split for kind in plan.kinds if (split := _split(kind, runs))],
+        "judging": judged,
         "runs": [run.to_dict() for run in runs],
     }
 
@@ -62,7 +65,24 @@ def table(told: dict[str, Any]) -> str:
         for split in told["stages"]:
             if split["kind"] == kind:
                 lines += _split_lines(split)
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *judging_table(told["judging"])])
+
+
+def judging_table(judged: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """What judging costs without a ledger."""
+    return [
+        f"{'judging, in memory, on one core':<55}{'CPU µs an event':>20}{'events/s':>12}{'measured':>11}",
+        *(_judging_line(f"assess, {row['policy_id']}, {row['kind']}", row) for row in judged["assess"]),
+        *(
+            _judging_line(f"simulate, {' and '.join(row['policies'])}, {row['kind']}", row)
+            for row in judged["simulate"]
+        ),
+    ]
+
+
+def _judging_line(title: str, row: dict[str, Any]) -> str:
+    cpu = f"{row['cpu_us']:.1f} ({row['cpu_us_lowest']:.1f}-{row['cpu_us_highest']:.1f})"
+    return f"   {title:<52}{cpu:>20}{row['events_per_s']:>12,}{row['events']:>11,}"
 
 
 _HEAD = f"   {'':<38}{'CPU µs an event':>24}{'events/s':>12}{'Redis CPU µs':>14}{'Redis bytes':>13}{'measured':>11}"

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 
+from ledger.policy import shipped_policies
 from tests.benchmarks.candidates import CANDIDATES
 from tests.benchmarks.report import table
 from tests.benchmarks.traffic import KINDS
@@ -43,6 +45,10 @@ def test_the_short_form_runs_and_prints_every_row(request):
     for split in told["stages"]:
         parts = [split[f"{stage}_us"] for stage in ("transport", "decode", "assess", "post")]
         assert sum(parts) == pytest.approx(split["total_us"], abs=0.05)
+    judged = told["judging"]
+    assert {(row["policy_id"], row["kind"]) for row in judged["assess"]} == set(product(shipped_policies(), KINDS))
+    assert {row["kind"] for row in judged["simulate"]} == set(KINDS)
+    assert all(row["cpu_us"] > 0 and row["events"] > 0 for rows in judged.values() for row in rows)
     printed = table(told)
     titles = [candidate.title for candidate in CANDIDATES.values() if candidate.in_table]
     assert [printed.count(title) for title in titles] == [len(KINDS)] * len(titles)
@@ -54,3 +60,11 @@ def test_a_wrong_call_starts_nothing(wrong):
 
     assert done.returncode == 2
     assert wrong[0] in done.stderr
+
+
+def test_judging_alone_needs_neither_kafka_nor_redis():
+    done = benchmark("--judging", "--events", "200", "--rounds", "1", "--kind", "minimal")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("assess, ") == len(shipped_policies())
+    assert done.stdout.count("simulate, annual-50k and allies-tier1, minimal") == 1
