@@ -44,6 +44,26 @@ def test_all_others_are_tier_2():
     assert Counter(country.tier for country in COUNTRIES.values()) == {1: 56 + 7, 2: 162, 3: 25}
 
 
+# Supplement No. 1 to Part 740 as of 23 July 2026; what a day before had otherwise is the policy's.
+GROUPS = {
+    "D:1": "AM AZ BY CN GE IQ KG KH KP KZ LA LY MD MM MN MO NI RU TJ TM UZ VE VN YE",
+    "D:4": "BH BY CN EG IL IQ IR JO KP KW LB LY MO OM PK QA RU SA SY VE YE",
+    "D:5": " ".join(sorted(COUNTRY_GROUP_D5 - {"KH"})),
+    "A:5": "AE AR AT AU BE BG CA CH CZ DE DK EE ES FI FR GB GR HR HU IE IN IS IT JP KR LT LU LV NL NO NZ PL PT RO SE "
+    "SI SK TR",
+    "A:6": "AL CY IL MT MX SG TW ZA",
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_country_groups_that_a_rule_asks_for_have_these_members(group):
+    assert " ".join(sorted(code for code, country in COUNTRIES.items() if group in country.groups)) == GROUPS[group]
+
+
+def test_the_united_states_are_there_with_their_territories():
+    assert {code for code, country in COUNTRIES.items() if country.united_states} == set("US AS GU MP PR UM VI".split())  # noqa: SIM905
+
+
 def test_every_row_says_why_and_from_where_and_what_is_assumed_says_so():
     for country in COUNTRIES.values():
         assert country.basis
