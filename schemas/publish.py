@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.decision import Decision
+from schemas.entry import Entry
 from schemas.problem import Problem
 from schemas.quota_alert import QuotaAlert
 from schemas.quota_status import QuotaStatus
@@ -25,6 +26,7 @@ _ANSWERS: dict[str, type[BaseModel]] = {
     "decision": Decision,
     "quota-alert": QuotaAlert,
     "quota-status": QuotaStatus,
+    "entry": Entry,
     "problem": Problem,
     "webhook": Webhook,
     "webhook-delivery": Delivery,

@@ -9,6 +9,8 @@ from schemas.unsettled import EventName
 
 _LAG_S = "0 with no lag, else the seconds since the last posting, or since a worker last looked if that was long ago"
 
+_NOW_ONLY = "null where a past moment is asked for, of which it is not kept"
+
 
 class Freshness(BaseModel):
     """How far the ledger has read: every answer about balances carries it."""
@@ -32,7 +34,11 @@ class LevelCrossed(BaseModel):
 
 
 class QuotaStatus(BaseModel):
-    """One country's account in one period. Amounts are integers of TPP; null where none applies."""
+    """One country's account in one period. Amounts are integers of TPP; null where none applies.
+
+    With `as_of` or `known_at` it is the account as it was: tier, cap and regime are those of that day, the policy is
+    the one that was in force when it was known.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,14 +55,16 @@ class QuotaStatus(BaseModel):
     )
     h100_equivalents: float
     status: Status
-    thresholds: list[LevelCrossed]
-    held_lines: int
-    last_posted_at: AwareDatetime | None
+    thresholds: list[LevelCrossed] | None = Field(description=f"the alert levels; {_NOW_ONLY}")
+    held_lines: int | None = Field(description=f"lines that wait for a person; {_NOW_ONLY}")
+    last_posted_at: AwareDatetime | None = Field(description=f"null if nothing was posted; {_NOW_ONLY}")
     period_end: AwareDatetime | None
     forecast: dict[str, Any] | None = None
     regime: Regime | None
     policy_id: str
     policy_sha256: str
+    as_of: AwareDatetime | None = Field(default=None, description="counts what occurred up to then; null: everything")
+    known_at: AwareDatetime | None = Field(default=None, description="counts what was posted up to then; null: now")
     freshness: Freshness
 
 

@@ -120,10 +120,10 @@ def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
 
 
 def _mode(record: Record) -> tuple[tuple[str, bytes], ...]:
-    """The headers that belong to the event: those of CloudEvents' binary mode."""
+    """The headers that belong to the event: those of CloudEvents' binary mode, and the source of a bare event."""
     if not record.headers:
         return ()
-    return tuple((name, value or b"") for name, value in record.headers if name.startswith("ce_"))
+    return tuple((name, value or b"") for name, value in record.headers if name.startswith("ce_") or name == "source")
 
 
 def _reject(run: Run, record: Record, rejected: RejectedRecord) -> Outgoing:

@@ -105,6 +105,21 @@ def reckon(key, events, policy_of, at):
     return balances, held, outcomes, moved
 
 
+def reckon_as_of(key, events, policy_of, at, moment):
+    """The balances of one family at a moment of the past, as its events tell of it now.
+
+    What a shipment is, and what its held lines are, it always was: corrections and resolutions count whenever they were
+    made. What came back, or was used of a reservation, counts from the time at which it did.
+    """
+    lasting = ("shipment.corrected", "shipment.resolved")
+    original = next((event for event in events if key_of(event) == key), None)
+    corrections = [event for event in events if event is not original and event["type"] == "shipment.corrected"]
+    if original is None or happened(max(corrections, key=said_order, default=original)) > moment:
+        return Counter()
+    then = [event for event in events if event is original or event["type"] in lasting or happened(event) <= moment]
+    return reckon(key, then, policy_of, min(at, moment))[0]
+
+
 def unpack(lines):
     """Every single item of some lines."""
     return [

@@ -9,5 +9,7 @@ setting          a record of quota.settings, and those by which policies are ado
 kept_settings    what such a record does: the copy in Redis, and the adoption that closes and opens the ledger
 remeasure        accounts under the limits of a policy that is adopted
 adopted          which policies were
+bookings         where an account's bookings lie, and from when on they count
+entries          an account's entries, and its balance at a moment of the past
 read             balances, decisions and freshness for everybody else
 """

@@ -9,15 +9,15 @@ from redis.asyncio import Redis
 
 from ledger.book.family import Family, Kin, Moved, minute_of, read_family
 from ledger.book.ids import AWAITED, UNKNOWN, place_of
-from ledger.book.judged import Judged
+from ledger.book.judged import Judged, kafka_time
 from ledger.book.keys import Keys
 from ledger.book.place import read_kept
 from ledger.book.script import asked
 from ledger.policy import Policy
 from ledger.rules.adoptions import Rulebook
 from ledger.rules.assessment import Assessment, ChargeDue
-from ledger.rules.families import Member
-from ledger.rules.follower import EventKey, own_key
+from ledger.rules.families import Dated, Member
+from ledger.rules.follower import FIRST_EVENTS, EventKey, own_key
 from ledger.rules.judge import judge
 from schemas.shipment_event import ShipmentEvent
 
@@ -45,6 +45,11 @@ class Expiry:
     def timestamp_ms(self) -> int:
         """The minute."""
         return int(minute_of(self.offset).timestamp() * 1000)
+
+    @property
+    def occurred_s(self) -> int:
+        """The same in seconds."""
+        return self.offset * 60
 
     @property
     def value(self) -> bytes:
@@ -146,7 +151,8 @@ class Families:
             event = item.event()
             kin = Kin(policy.sha256, item.source, item.value, item.headers)
             member = Member(event, judge(event, policy))
-            moved = [] if item.key_digest in families else [_own(item, member)]
+            settled_by_own = item.key_digest in families and event.type in FIRST_EVENTS
+            moved = [] if settled_by_own else [_own(item, member)]
             for key in _families_of(item, families):
                 families[key] = changes.families[key] = families[key].joined_by(kin, member)
                 last[key] = item
@@ -171,7 +177,7 @@ class Families:
             assert settlement.standing is not None  # only reservations expire, and theirs is known
             changes.families[key] = family
             changes.waits |= family.waits()
-            if moved.charges or moved.held:
+            if moved.charges or moved.held or moved.dated:
                 expired.append(Expiry(minute, settlement.standing, settlement.expired_tpp))
                 changes.moves[expired[-1]] = [moved]
         return expired, changes
@@ -186,12 +192,14 @@ def _families_of(item: Judged, families: Mapping[bytes, Family]) -> Iterator[byt
 
 
 def _own(item: Judged, member: Member) -> Moved:
-    """What an event books that belongs to no family as an original."""
+    """What an event books that no family of its own settles: nobody named it, or it moves no goods (an adjustment)."""
+    since = member.event.moment or kafka_time(item.timestamp_ms)
+    dated = [(Dated(charge.account, charge.period, charge.state, since), charge.tpp) for charge in item.charges]
     if not item.held or not isinstance(member.judged, Assessment):
-        return Moved(item.charges, ())
+        return Moved(item.charges, (), dated)
     destination = member.judged.case.destination
     held = [(destination.account, destination.period, item.held)] if destination.period else []
-    return Moved(item.charges, held)
+    return Moved(item.charges, held, dated)
 
 
 def _milliseconds(moment: datetime) -> str:

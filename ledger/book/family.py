@@ -15,7 +15,7 @@ from ledger.book.journal import deflated, inflated
 from ledger.digests import digest_of_key
 from ledger.policy import Policy
 from ledger.rules.assessment import ChargeDue
-from ledger.rules.families import Member, Settlement, difference, settle_family
+from ledger.rules.families import Dated, Member, Settlement, difference, settle_family
 from ledger.rules.follower import FOLLOWERS, EventKey, own_key
 from ledger.rules.judge import judge
 from schemas.cloudevents import read_event
@@ -62,10 +62,12 @@ class Moved:
     Attributes:
         charges: the difference to what stood before.
         held: (account, period, lines) by which held lines changed.
+        dated: the same difference in TPP, by the moments from which on it counts.
     """
 
     charges: Sequence[ChargeDue]
     held: Sequence[tuple[str, str, int]]
+    dated: Sequence[tuple[Dated, int]]
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,13 @@ class Family:
         held = dict(self.held)
         for place, lines in before.held.items():
             held[place] = held.get(place, 0) - lines
+        dated = self.settlement.dated()
+        for moment, tpp in before.settlement.dated().items():
+            dated[moment] = dated.get(moment, 0) - tpp
         return Moved(
             difference(before.settlement.charges, self.settlement.charges),
             [(account, period, lines) for (account, period), lines in held.items() if lines],
+            [(moment, tpp) for moment, tpp in dated.items() if tpp],
         )
 
     @property

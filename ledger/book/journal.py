@@ -14,9 +14,6 @@ from isal import isal_zlib
 CHUNK = 100
 """Events in a chunk: finding one of 1,000 in a single chunk took three times as long."""
 
-RESERVED = 1 << 15
-"""Added to an account's number where a charge changes what is reserved, not what is posted."""
-
 _LEVEL = 2
 """The size of zlib's first level in a third of its time."""
 
@@ -41,10 +38,11 @@ class JournalEvent(NamedTuple):
 
     Attributes:
         offset: where its record lies on its partition.
-        charges: (number of the account in the entry's list, TPP); `RESERVED` is added to the number of a charge that
-            changes the reserved amount.
+        charges: (number of the account in the entry's list, TPP); `bookings.RESERVED` is added to the number of a
+            charge that changes the reserved amount.
         value: the record's value, as it came.
-        headers: its CloudEvents headers; empty unless it came in binary mode.
+        headers: those that belong to the event: of binary mode, or a bare event's `source`, without which it is the
+            topic's.
     """
 
     offset: int

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from ledger.book.bookings import seconds_of
 from ledger.digests import digest_of_content, digest_of_key
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.follower import FOLLOWERS, EventKey, Following, original_of, own_key
@@ -38,8 +39,9 @@ class Judged:
 
     Attributes:
         timestamp_ms: the record's Kafka time.
-        headers: its CloudEvents headers, none unless it came in binary mode.
+        headers: those that belong to the event: of binary mode, or a bare event's `source`.
         source: the event's source.
+        occurred_s: when what it tells of happened, in seconds since 1970: as it says, else its Kafka time.
         charges: what it charges by itself.
         held: how many of its lines wait for a person.
         noticed: whether the event alone gives rise to alerts.
@@ -49,8 +51,8 @@ class Judged:
     """
 
     __slots__ = (
-        "charges", "content_digest", "headers", "held", "key_digest", "noticed", "offset", "source", "ties",
-        "timestamp_ms", "value",
+        "charges", "content_digest", "headers", "held", "key_digest", "noticed", "occurred_s", "offset", "source",
+        "ties", "timestamp_ms", "value",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +70,8 @@ class Judged:
         self.value = value
         self.headers = headers
         self.source = event.source
+        moment = event.data.get("shipped_at") or event.time
+        self.occurred_s = timestamp_ms // 1000 if moment is None else seconds_of(moment)
         self.ties = None if event.type == "shipment.shipped" and "original_id" not in event.data else _ties_of(event)
         if isinstance(judged, Assessment):
             follows = self.ties is not None and self.ties.follows

@@ -32,6 +32,10 @@ class Keys:
         """Stream: one entry a posted run, `<number>-0`."""
         return self._key("journal")
 
+    def bookings(self, field: str) -> str:
+        """List, one an account and period (`account|period`): where its bookings lie (`ledger/book/bookings.py`)."""
+        return self._key(f"bookings:{field}")
+
     @property
     def outbox(self) -> str:
         """List: alerts in JSON that are not on the topic yet, oldest first."""

@@ -8,8 +8,9 @@ from typing import cast
 
 from redis.asyncio import Redis
 
+from ledger.book.bookings import RESERVED
 from ledger.book.ids import AWAITED, place_of
-from ledger.book.journal import CHUNK, RESERVED, JournalEvent, unpack
+from ledger.book.journal import CHUNK, JournalEvent, unpack
 from ledger.book.keys import Keys
 from ledger.book.script import asked
 from ledger.digests import digest_of_key

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 
@@ -12,6 +12,9 @@ from ledger.errors import PositionLost, WrongCall
 
 NONE = -1
 """The checkpoint of a partition of which nothing is settled."""
+
+TICK: Literal["tick"] = "tick"
+"""The partition, of no topic, on which time passes: its offsets are minutes since 1970."""
 
 
 class Position:

@@ -7,22 +7,25 @@ answer is dealt with here, and the call is made again, saying what it was told.
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
 
+from ledger.book import bookings
 from ledger.book.account import AccountBalance, account_of, field_of
+from ledger.book.bookings import RESERVED
 from ledger.book.families import Cause, Expiry, Families
 from ledger.book.family import Moved, minute_of
 from ledger.book.ids import AWAITED, POSTED, place_of, same_bytes
-from ledger.book.journal import RESERVED, Kept, pack
+from ledger.book.journal import Kept, pack
 from ledger.book.judged import Judged, Unfit, kafka_time
 from ledger.book.keys import Keys
 from ledger.book.outbox import outbox_entry
 from ledger.book.place import read_place
+from ledger.book.position import TICK
 from ledger.book.script import Script, asked
 from ledger.errors import LedgerClosed, PolicyChanged, PositionLost
 from ledger.policy import Policy
@@ -38,9 +41,6 @@ from schemas.decision import Tier
 from schemas.quota_alert import QuotaAlert
 from schemas.rejected_record import conflict
 from schemas.shipment_event import ShipmentEvent
-
-TICK = "tick"
-"""The partition, of no topic, on which time passes: its offsets are minutes since 1970."""
 
 EXPIRIES_MAX = 100
 """Reservations whose expiry one call books."""
@@ -134,11 +134,12 @@ class Book:
         minute = await asked(self._redis.hget(self._keys.meta, f"checkpoint:{TICK}"))
         return -1 if minute is None else int(minute)
 
-    async def call(self, arguments: Sequence[Any]) -> list[Any]:
+    async def call(self, accounts: Iterable[str], arguments: Sequence[Any]) -> list[Any]:
         """One call of the script, which its header describes."""
         keys = self._keys
         names = (
-            keys.ids, keys.balances, keys.journal, keys.outbox, keys.meta, keys.families, keys.expiries, keys.waits
+            keys.ids, keys.balances, keys.journal, keys.outbox, keys.meta, keys.families, keys.expiries, keys.waits,
+            *map(keys.bookings, accounts),
         )  # fmt: skip
         answer: list[Any] = await self._script(names, arguments)
         return answer
@@ -191,7 +192,7 @@ class _Posting:
         await self._park_new(self._unfit)
         await self._look_up_originals()
         while True:
-            status, *told = await self._book.call(self._call())
+            status, *told = await self._book.call(*self._call())
             match status:
                 case b"posted":
                     return self._last
@@ -260,7 +261,8 @@ class _Posting:
             await self._park(waiting)
             self._parked |= {item.offset for item in waiting}
 
-    def _call(self) -> list[Any]:
+    def _call(self) -> tuple[list[str], list[Any]]:
+        """The accounts that are to be changed, and the script's arguments."""
         told = self._told
         fresh = [item for key, item in self._first.items() if key not in told] if told else [*self._first.values()]
         causes: Sequence[Cause] = fresh
@@ -280,7 +282,7 @@ class _Posting:
         self.alert_count = len(alerts)
         chunks = self._chunks = self._chunks or pack(events)
         families, waits = changes.arguments()
-        return [
+        return [row.name for row in rows.values()], [
             self._partition,
             self._prev,
             self._last,
@@ -300,6 +302,7 @@ class _Posting:
             waits,
             *chunks,
             *families,
+            *(bookings.pack(row.bookings) if row.bookings else b"" for row in rows.values()),
             *(outbox_entry(timestamp_ms, alert) for _, timestamp_ms, alert in alerts),
         ]
 
@@ -310,9 +313,9 @@ class _Posting:
         rows: dict[tuple[str, str], _Row] = {}
         events: list[Kept] = []
         reserved_counts = self._rules.in_force.reserved_counts
-        for item in causes:
+        for number, item in enumerate(causes):
             moved = moves.get(item) if moves else None
-            charges = []
+            charges, occurred_s = [], item.occurred_s
             for charge in item.charges if moved is None else _charges_of(moved):
                 place = charge.account, charge.period
                 row = rows.get(place) or rows.setdefault(place, _Row(field_of(*place), len(rows)))
@@ -320,21 +323,22 @@ class _Posting:
                 if charge.state == "posted":
                     row.posted += tpp
                     charges.append((row.number, tpp))
+                    if moved is None:
+                        row.bookings += (number, occurred_s, tpp)
                     if not charge.carried:
                         row.touched = True
                 else:
                     row.reserved += tpp
                     charges.append((row.number + RESERVED, tpp))
+                    if moved is None:
+                        row.bookings += (number + RESERVED, occurred_s, tpp)
                 used = row.posted + row.reserved if reserved_counts else row.posted
                 if used > row.highest:
                     row.highest = used
                 elif used < row.lowest:
                     row.lowest = used
             for one in moved or ():
-                for account, period, lines in one.held:
-                    place = account, period
-                    row = rows.get(place) or rows.setdefault(place, _Row(field_of(*place), len(rows)))
-                    row.held += lines
+                _add_moved(rows, number, one)
             events.append((item.offset, charges, item.value, item.headers))
         return rows, events
 
@@ -434,13 +438,26 @@ class _Posting:
         ]
 
 
+def _add_moved(rows: "dict[tuple[str, str], _Row]", number: int, moved: Moved) -> None:
+    """Add the held lines and the bookings of an event that changed a family; its charges are added like any other's."""
+
+    def row(account: str, period: str) -> _Row:
+        return rows.setdefault((account, period), _Row(field_of(account, period), len(rows)))
+
+    for account, period, lines in moved.held:
+        row(account, period).held += lines
+    for dated, tpp in moved.dated:
+        event = number if dated.state == "posted" else number + RESERVED
+        row(dated.account, dated.period).bookings += (event, bookings.seconds_of(dated.since), tpp)
+
+
 _Told = tuple[int, int, QuotaAlert]
 """Offset and Kafka time (ms) of the record that gave rise to an alert, and the alert."""
 
 
 @dataclass(slots=True)
 class _Row:
-    """One account's changes in a call: TPP in all, and how low and high the use goes on the way."""
+    """One account's changes in a call: TPP in all, how low and high the use goes on the way, and each booking."""
 
     name: str
     number: int
@@ -450,6 +467,7 @@ class _Row:
     lowest: int = 0
     highest: int = 0
     touched: bool = False
+    bookings: list[int] = field(default_factory=list)
 
     def argument(self, posted_at: datetime, expected: str | None) -> list[Any]:
         latest = posted_at.isoformat() if self.touched else ""

@@ -10,6 +10,8 @@
   KEYS[6]  families   hash    digest of an original's key -> version (7), family
   KEYS[7]  expiries   zset    digest of a reservation's key in hex, by the millisecond at which it expires
   KEYS[8]  waits      hash    digest of an event's key in hex -> what it waits for
+  KEYS[9]  bookings   list    the first account's: an element an entry, its number (5) and the account's bookings in it;
+                              KEYS[10] the second's, and so on, in the order of the accounts
 
   ARGV[1]  partition   "<topic>:<number>", or "tick": its offsets are minutes
   ARGV[2]  prev        offset delivered before this run, -1 for none
@@ -30,7 +32,8 @@
   ARGV[13] waits       "" or JSON {due: {key in hex: millisecond or null}, waits: {key in hex: text or null},
                        awaited: [number of the family]}
   ARGV[14] first chunk, and so on; then of each family the digest of its original's key, the version that the worker was
-           told (7 zeros for none) and the record to write; then alerts, each "<record's Kafka time in ms> <alert in JSON>"
+           told (7 zeros for none) and the record to write; then of each account its bookings, "" if it has none; then
+           alerts, each "<record's Kafka time in ms> <alert in JSON>"
 
   Returns {status, ...}
     "posted"    the checkpoint is at last; the journal entry's number follows, 0 if the run held nothing new
@@ -78,8 +81,8 @@ if #asked > 0 then
 end
 
 local chunks, families, changed = tonumber(ARGV[11]), {}, {'families'}
-local after = 14 + chunks + 3 * tonumber(ARGV[12])
-for at = 14 + chunks, after - 1, 3 do
+local bookings = 14 + chunks + 3 * tonumber(ARGV[12])
+for at = 14 + chunks, bookings - 1, 3 do
   local key, version, record = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local kept = redis.call('HGET', KEYS[6], key) or NO_VERSION
   if string.sub(kept, 1, 7) ~= version then changed[#changed + 1] = key end
@@ -114,7 +117,7 @@ for i, row in ipairs(rows) do
 end
 if #moved > 1 then return moved end
 
-local entry = 0
+local entry, after = 0, bookings + #rows
 if chunks > 0 then
   entry = tonumber(meta[4] or '0') + 1
   local head, values = struct.pack('>I5', entry), {}
@@ -133,6 +136,10 @@ if chunks > 0 then
     fields[#fields + 1], fields[#fields + 2] = 'alerts', table.concat(ARGV, '\n', after)
   end
   redis.call('XADD', KEYS[3], entry .. '-0', unpack(fields))
+  for i = 1, #rows do
+    local booked = ARGV[bookings + i - 1]
+    if booked ~= '' then redis.call('RPUSH', KEYS[8 + i], head .. booked) end
+  end
 end
 if #writes > 0 then redis.call('HSET', KEYS[2], unpack(writes)) end
 if #families > 0 then redis.call('HSET', KEYS[6], unpack(families)) end

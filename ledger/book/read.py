@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from ledger.book.account import AccountBalance, account_of, field_of
 from ledger.book.adopted import Adopted
 from ledger.book.decide import Decisions, Foreseen
+from ledger.book.entries import Entries
 from ledger.book.family import Family
 from ledger.book.keys import Keys
 from ledger.book.script import asked
@@ -33,6 +34,9 @@ class Reader:
         ledger: its name.
         now: the clock, by which a lag is told in seconds.
 
+    Attributes:
+        entries: what was booked on its accounts, and when.
+
     Every method raises LedgerUnavailable when Redis does not answer: an absent answer is never a zero.
     """
 
@@ -41,6 +45,7 @@ class Reader:
         self._keys = Keys(ledger)
         self._now = now
         self._adopted = Adopted(redis, ledger)
+        self.entries = Entries(redis, ledger)
 
     async def rules(self) -> Rulebook | None:
         """The policies that were adopted, the newest in force; None before the first worker adopted one."""

@@ -6,6 +6,7 @@ again comes to the same levels in whatever order it reads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from typing import Protocol, TypeVar
@@ -48,6 +49,12 @@ class Rulebook:
             return policy if sha256 == adoption.policy_sha256 else self.policy(sha256)
 
         return Rulebook(adoption.number, [*self.adoptions, adoption], policy_of)
+
+    def known_at(self, moment: datetime) -> "Rulebook":
+        """Those that were made by then; the first where none was, for a ledger begins with it."""
+        known = [adoption for adoption in self.adoptions if adoption.adopted_at <= moment]
+        known = known or [self.adoptions[0]]
+        return Rulebook(known[-1].number, known, self.policy)
 
     def ruling(self, partition: str, offset: int) -> Adoption:
         """The adoption whose policy charges the record at an offset: the newest that covers it."""

@@ -15,6 +15,7 @@ becomes of it; nothing is written here.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.channels import charges_due
@@ -57,11 +58,22 @@ class Share:
         charges: what it alone brings, negative for what it takes. Those of all members and of the expiry make the
             charges that stand.
         told: why, in sentences a person understands.
+        since: from when on its charges count, by what the events say; None where no event could charge anything.
     """
 
     outcome: Outcome | None
     charges: Sequence[ChargeDue] = ()
     told: Sequence[str] = ()
+    since: datetime | None = None
+
+
+class Dated(NamedTuple):
+    """Where and from when on an amount counts."""
+
+    account: str
+    period: str
+    state: ChargeState
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +86,7 @@ class Settlement:
         charges: what stands on each account for the whole family, nothing that is zero.
         lots: of the standing statement, each with what is left of it; what was shipped from a reservation is no lot's.
         held: (line, reason) of the standing statement's lines that wait for a person.
-        expired_tpp: what its expiry took from a reservation.
+        expiry: what its expiry took from a reservation; None if it has not expired, or held nothing by then.
         changes_at: when time alone will change it next; None if never.
     """
 
@@ -83,8 +95,27 @@ class Settlement:
     charges: Sequence[ChargeDue] = ()
     lots: Sequence[Lot] = ()
     held: Sequence[tuple[int, str]] = ()
-    expired_tpp: int = 0
+    expiry: Share | None = None
     changes_at: datetime | None = None
+
+    @property
+    def expired_tpp(self) -> int:
+        """What its expiry took, in TPP."""
+        return -self.expiry.charges[0].tpp if self.expiry else 0
+
+    def dated(self) -> dict[Dated, int]:
+        """What stands, in TPP, by the moments from which on it counts: summed up over these, it is `charges`.
+
+        A correction or a resolution says what a shipment always was: it counts from the shipment's own time on, a
+        return from its own. So what counts at a moment follows from the set of events too, not from their order.
+        """
+        counted: dict[Dated, int] = {}
+        for share in (*self.shares.values(), *([self.expiry] if self.expiry else [])):
+            for charge in share.charges:
+                assert share.since is not None  # whatever charges is dated
+                place = Dated(charge.account, charge.period, charge.state, share.since)
+                counted[place] = counted.get(place, 0) + charge.tpp
+        return counted
 
 
 def settle_family(original: EventKey, members: Iterable[Member], *, at: datetime) -> Settlement:
@@ -161,9 +192,10 @@ def _settle_goods(
     left_tpp = goods.tpp
     state: ChargeState = "reserved" if reserved else "posted"
     charges, missing = charges_due(standing.assessment.case, left_tpp, state) if left_tpp else ([], None)
+    stated_at = _happened(standing)
 
-    def share(outcome: Outcome | None, tpp: int, told: Sequence[str] = ()) -> Share:
-        return Share(outcome, _of(charges, tpp), told)
+    def share(outcome: Outcome | None, tpp: int, told: Sequence[str] = (), *, since: datetime = stated_at) -> Share:
+        return Share(outcome, _of(charges, tpp), told, max(since, stated_at))
 
     for member, resolution in zip(words, resolutions, strict=True):
         shares[own_key(member.event)] = share(resolution.outcome, resolution.tpp, resolution.told)
@@ -173,25 +205,28 @@ def _settle_goods(
         if member.event.type == "shipment.shipped":
             used_tpp = use(left_tpp, member.assessment) if reserved and not over else 0
             left_tpp -= used_tpp
-            shares[own_key(member.event)] = share(None, -used_tpp)
+            shares[own_key(member.event)] = share(None, -used_tpp, since=_happened(member))
         elif member.event.type in ("shipment.returned", "shipment.cancelled"):
             taken = take_back(goods, member.event) if not over else Taken()
             tpp = min(left_tpp, taken.tpp)
             left_tpp -= tpp
             if tpp or taken.uncharged:
-                shares[own_key(member.event)] = share("applied", -tpp, taken.told)
+                shares[own_key(member.event)] = share("applied", -tpp, taken.told, since=_happened(member))
             else:
                 shares[own_key(member.event)] = share("void", 0, taken.told or ["Nothing was left to take back."])
     left = _of(charges, left_tpp) if not term.expired else []
     held = _held(goods, missing) if not term.expired else []
     shares[own_key(standing.event)] = share("held" if held else "applied", stated_tpp)
+    expiry = None
+    if term.expires_at is not None and term.expired and charges and left_tpp:
+        expiry = share(None, -left_tpp, since=term.expires_at)
     return Settlement(
         shares=shares,
         standing=standing,
         charges=left,
         lots=goods.lots,
         held=held,
-        expired_tpp=left_tpp if term.expired and charges else 0,
+        expiry=expiry,
         changes_at=None if term.expired else term.expires_at,
     )
 

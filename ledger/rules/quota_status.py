@@ -13,18 +13,18 @@ H100_TPP = 15_832
 
 
 class Balance(Protocol):
-    """What is read of an account's balance. Amounts in TPP."""
+    """What is read of an account's balance. Amounts in TPP; None where a balance of the past does not tell it."""
 
     @property
     def posted_tpp(self) -> int: ...  # noqa: D102
     @property
     def reserved_tpp(self) -> int: ...  # noqa: D102
     @property
-    def held_lines(self) -> int: ...  # noqa: D102
+    def held_lines(self) -> int | None: ...  # noqa: D102
     @property
     def last_posted_at(self) -> datetime | None: ...  # noqa: D102
     @property
-    def crossed(self) -> Mapping[int, datetime]: ...  # noqa: D102
+    def crossed(self) -> Mapping[int, datetime] | None: ...  # noqa: D102
 
 
 def quota_status(
@@ -60,6 +60,7 @@ def quota_status(
     reserved = balance.reserved_tpp if balance else 0
     used = Limits(cap, policy.levels, policy.reserved_counts).used(posted, reserved)
     crossed = balance.crossed if balance else {}
+    levels = policy.levels if cap else ()
     return QuotaStatus(
         country=country,
         name=policy.countries[country].name,
@@ -72,7 +73,9 @@ def quota_status(
         used_ratio=round(used / cap, 6) if cap else None,
         h100_equivalents=round(posted / H100_TPP, 1),
         status=status_of(tier, cap, used, policy.levels),
-        thresholds=[LevelCrossed(level=level, crossed_at=crossed.get(level)) for level in policy.levels] if cap else [],
+        thresholds=None
+        if crossed is None
+        else [LevelCrossed(level=level, crossed_at=crossed.get(level)) for level in levels],
         held_lines=balance.held_lines if balance else 0,
         last_posted_at=balance.last_posted_at if balance else None,
         period_end=datetime.combine(last + timedelta(days=1), time(), UTC),

@@ -1,7 +1,7 @@
 """Questions about quotas and their answers, for HTTP and for the command line alike. Knows neither of them."""
 
 import asyncio
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ledger.rules.describe import describe
 from ledger.rules.foresee import foreseen_alerts
 from ledger.rules.quota_status import quota_status
 from schemas.decision import Decision
+from schemas.entry import EntryList
 from schemas.quota_status import LedgerStatus, QuotaList, QuotaStatus
 from schemas.shipment_event import ShipmentEvent
 from streams.settings import Settings
@@ -52,7 +53,7 @@ async def quota_list(reader: Reader, period: str | None, today: date) -> QuotaLi
         WrongCall: no adopted policy counts by such a period.
         LedgerUnavailable: as `adopted_rules`.
     """
-    policy, period = await _policy_and_period(reader, period, today)
+    policy, period = _policy_and_period(await adopted_rules(reader), period, today)
     freshness = await reader.freshness()  # before the balances: it may tell less than they hold, never more
     balances = await reader.balances(period)
     items = [
@@ -80,11 +81,73 @@ async def quota_of(reader: Reader, country: str, period: str | None, today: date
         UnknownCountry: with a hint at the likely one.
         WrongCall, LedgerUnavailable: as `quota_list`.
     """
-    check_country(await policy_in_force(reader), country)
-    policy, period = await _policy_and_period(reader, period, today)
+    rules = await adopted_rules(reader)
+    check_country(rules.in_force, country)
+    policy, period = _policy_and_period(rules, period, today)
     freshness = await reader.freshness()
     balance = await reader.balance(f"country:{country}", period)
     return quota_status(country, period, balance, policy, today=today, freshness=freshness)
+
+
+async def past_quota_of(
+    reader: Reader, country: str, period: str | None, *, as_of: datetime | None, known_at: datetime | None
+) -> QuotaStatus:
+    """One country's balance as it was: tier, cap and, if no period is named, the period are those of that day.
+
+    Args:
+        reader: the ledger's.
+        country: its code.
+        period: None for that of the day.
+        as_of: count what occurred up to that moment, by what the events say; None counts whatever was known.
+        known_at: count what was posted up to that moment, under the policy of then; None counts all. One of the two
+            is given.
+
+    Raises:
+        UnknownCountry, WrongCall, LedgerUnavailable: as `quota_of`.
+    """
+    rules = await adopted_rules(reader)
+    if known_at is not None:
+        rules = rules.known_at(known_at)
+    check_country(rules.in_force, country)
+    moment = as_of or known_at
+    assert moment is not None
+    day = moment.astimezone(UTC).date()
+    policy, period = _policy_and_period(rules, period, day)
+    freshness = await reader.freshness()
+    balance = await reader.entries.balance(f"country:{country}", period, as_of=as_of, known_at=known_at)
+    status = quota_status(country, period, balance, policy, today=day, freshness=freshness)
+    return status.model_copy(update={"as_of": as_of, "known_at": known_at})
+
+
+async def entries_of(
+    reader: Reader,
+    country: str,
+    period: str | None,
+    today: date,
+    *,
+    newest_first: bool,
+    cursor: str | None,
+    limit: int,
+) -> EntryList:
+    """A page of what was booked on one country's account in a period, the current one if None.
+
+    Raises:
+        UnknownCountry, LedgerUnavailable: as `quota_of`.
+        WrongCall: as `quota_of`; the cursor is none of ours.
+    """
+    rules = await adopted_rules(reader)
+    check_country(rules.in_force, country)
+    _, period = _policy_and_period(rules, period, today)
+    freshness = await reader.freshness()
+    items, following = await reader.entries.page(
+        f"country:{country}",
+        period,
+        newest_first=newest_first,
+        after=cursor,
+        count=limit,
+        policy_ids={adoption.policy_sha256: adoption.policy_id for adoption in rules.adoptions},
+    )
+    return EntryList(items=items, next=following, freshness=freshness)
 
 
 async def assessment_of(reader: Reader, event: ShipmentEvent, policy: Policy, now: datetime) -> Decision:
@@ -146,9 +209,8 @@ def _shipped_policy(policy_id: str, chips: Path | None) -> Policy:
     return load_policy(policy_id, chips)
 
 
-async def _policy_and_period(reader: Reader, period: str | None, today: date) -> tuple[Policy, str]:
+def _policy_and_period(rules: Rulebook, period: str | None, today: date) -> tuple[Policy, str]:
     """A period, the current one if None, and the policy that counts by it."""
-    rules = await adopted_rules(reader)
     period = period or _current_period(rules.in_force, today)
     policy = rules.counting_by(period)
     policy.period_days(period)

@@ -123,7 +123,7 @@ def quota_sheet(item: QuotaStatus) -> RenderableType:
     sheet.add_row("reserved", f"{item.reserved_tpp:,} TPP")
     sheet.add_row("cap", f"{item.cap_tpp:,} TPP" if item.cap_tpp is not None else "none")
     sheet.add_row("available", f"{item.available_tpp:,} TPP" if item.available_tpp is not None else "no limit")
-    for threshold in item.thresholds:
+    for threshold in item.thresholds or ():
         crossed = f"crossed {threshold.crossed_at:%Y-%m-%d %H:%M:%S} UTC" if threshold.crossed_at else "not reached"
         sheet.add_row(f"{threshold.level} %", crossed)
     sheet.add_row("held lines", str(item.held_lines))

@@ -28,6 +28,7 @@ OPEN = {"/livez", "/readyz", "/", "/docs", "/openapi.json"}
 SCOPE_OF = {
     ("GET", "/v1/quotas"): "quota:read",
     ("GET", "/v1/quotas/{iso2}"): "quota:read",
+    ("GET", "/v1/quotas/{iso2}/entries"): "quota:read",
     ("GET", "/v1/policy"): "quota:read",
     ("GET", "/v1/decisions"): "quota:read",
     ("POST", "/v1/assessments"): "quota:read",
