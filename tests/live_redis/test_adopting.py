@@ -734,11 +734,11 @@ async def test_unfit_records_on_both_sides_of_a_boundary_are_parked_once_though_
     desk.produce(1)
     book, calls = Book.call, []
 
-    async def close_in_between(self, arguments):
+    async def close_in_between(self, accounts, arguments):
         calls.append(arguments)
         if len(calls) == 2:
             await desk.kept.close(closure(HIGH, 3))
-        return await book(self, arguments)
+        return await book(self, accounts, arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Book, "call", close_in_between)
