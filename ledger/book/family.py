@@ -149,14 +149,14 @@ class Family:
         settlement = self.settlement
         waits: dict[bytes, tuple[EventKey, str] | None] = {}
         for member in self.members:
-            key = own_key(member.event)
-            if key == self.original:
-                why = "held" if settlement.held else None
-            elif member.event.type in FOLLOWERS:
+            key, follows = own_key(member.event), member.event.type in FOLLOWERS
+            if follows == (key == self.original):
+                continue  # another family says: that of a shipment which uses a reservation, or one that it names itself
+            if follows:
                 share = settlement.shares.get(key)
                 why = "waiting" if share is not None and share.outcome == "waiting" else None
             else:
-                continue  # a shipment that uses a reservation: its own family says
+                why = "held" if settlement.held else None
             waits[digest_of_key(*key)] = (key, why) if why else None
         return waits
 

@@ -73,6 +73,16 @@ async def test_an_original_that_comes_again_beside_one_that_names_it_is_known(op
     assert parked == ["conflict"] * (quantity != 2)
 
 
+async def test_a_return_that_waits_still_does_when_another_event_names_it(open_book):
+    desk = await open_book()
+    waiting = shipment_document(id="back", type="shipment.returned", original_id="never-heard-of", quantity=1)
+    wrong = shipment_document(id="wrong", type="shipment.cancelled", original_id="back")
+    await desk.post(0, [waiting])
+    await desk.post(1, [wrong])
+
+    assert await desk.waits() == {("/tests", "back"): "waiting"}
+
+
 @pytest.mark.parametrize("seed", range(8))
 async def test_workers_that_meet_in_one_family_lose_nothing(open_book, seed):
     random = Random(seed)
