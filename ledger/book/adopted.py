@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from redis.asyncio import Redis
 
@@ -12,6 +12,9 @@ from ledger.errors import LedgerError
 from ledger.policy import Policy, policy_from_document
 from ledger.rules.adoptions import Rulebook
 from schemas.adoption import Adoption, Closure
+
+_NEWEST = ["adoption", "policy"]
+"""Fields of `meta`: another adoption or another state of Redis changes them."""
 
 
 class Adopted:
@@ -44,15 +47,16 @@ class Adopted:
 
     async def rules(self) -> Rulebook | None:
         """Every adoption up to the newest; None before the first."""
-        read_as = await asked(self._redis.hmget(self._keys.meta, ["adoption", "policy"]))
-        if read_as != self._read_as:
-            self._rules, self._read_as = await self._read(int(read_as[0] or 0)), read_as
+        if await asked(self._redis.hmget(self._keys.meta, _NEWEST)) != self._read_as:
+            read = self._redis.pipeline()  # at one moment: Redis may go back between two
+            read.hmget(self._keys.meta, _NEWEST)
+            read.hgetall(self._keys.adoptions)
+            read_as, found = await asked(read.execute())
+            self._rules, self._read_as = await self._read(int(read_as[0] or 0), found.values()), read_as
         return self._rules
 
-    async def _read(self, number: int) -> Rulebook | None:
-        found = await asked(self._redis.hgetall(self._keys.adoptions))
-        adoptions = sorted(map(Adoption.model_validate_json, found.values()), key=lambda adoption: adoption.number)
-        adoptions = [adoption for adoption in adoptions if adoption.number <= number]
+    async def _read(self, number: int, found: Iterable[bytes]) -> Rulebook | None:
+        adoptions = sorted(map(Adoption.model_validate_json, found), key=lambda adoption: adoption.number)
         if not adoptions:
             return None
         named = {adoption.policy_sha256 for adoption in adoptions}

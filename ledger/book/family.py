@@ -151,7 +151,7 @@ class Family:
         for member in self.members:
             key, follows = own_key(member.event), member.event.type in FOLLOWERS
             if follows == (key == self.original):
-                continue  # another family says: that of a shipment which uses a reservation, or one that it names itself
+                continue  # another family says: of a shipment its own, of what follows that which it names
             if follows:
                 share = settlement.shares.get(key)
                 why = "waiting" if share is not None and share.outcome == "waiting" else None

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.book.account import account_of
+from ledger.book.adopted import Adopted
 from ledger.book.kept_settings import KeptSettings
 from ledger.book.keys import Keys
 from ledger.book.outbox import Outbox
@@ -222,6 +223,28 @@ async def test_a_policy_that_ruled_before_and_rules_again_is_another_adoption_to
 
     assert desk.judged_anew == 1
     assert [await desk.policy_of(number) for number in (0, 1)] == ["low", "annual-50k"]
+
+
+async def test_adoptions_that_are_read_while_redis_goes_back_are_not_taken_for_the_newest(desk, monkeypatch):
+    """Half read before and half after it, the newest would be remembered without its policy, for good."""
+    await desk.adopt(LOW)
+    adopted, now = Adopted(desk.redis, desk.ledger), await desk.redis.hmget(desk.keys.meta, ["adoption", "policy"])
+    before, low = ["1", ANNUAL.sha256], await desk.redis.hget(desk.keys.adoptions, "2")
+    asked = desk.redis.hmget
+
+    async def go_back_after(*args):
+        answer = await asked(*args)
+        await desk.redis.hset(desk.keys.meta, mapping=dict(zip(("adoption", "policy"), before, strict=True)))
+        await desk.redis.hdel(desk.keys.adoptions, "2")
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.redis, "hmget", go_back_after)
+        await adopted.rules()
+    await desk.redis.hset(desk.keys.adoptions, "2", low)
+    await desk.redis.hset(desk.keys.meta, mapping=dict(zip(("adoption", "policy"), now, strict=True)))
+
+    assert [one.number for one in (await adopted.rules()).adoptions] == [1, 2]
 
 
 async def test_closing_a_closed_ledger_leaves_it_closed_for_what_it_was(desk):
