@@ -35,7 +35,9 @@ def keep_settings(
         while records:
             settings = [_setting(record) for record in records]
             count = _until_decision(settings)
-            part = settings[:1] if settings[0].decides else [setting for setting in settings if not setting.decides]
+            part = settings[:count]
+            if not settings[0].decides:
+                part += [setting for setting in settings[count:] if setting.has_a_last_word]
             prev = await kept.keep(partition, prev, records[count - 1].offset, part)
             records = [record for record in records if record.offset > prev]
         if on_kept is not None:

@@ -89,6 +89,7 @@ async def _open_ledger(settings: Settings) -> None:
     try:
         position = Position(redis, settings.ledger)
         await position.check_redis()
+        await _check_log(settings, position)
         await _stay_out_if_stuck(settings, position)
         try:
             policy = await policy_in_force(settings, KeptSettings(redis, settings.ledger), producer)
@@ -100,6 +101,15 @@ async def _open_ledger(settings: Settings) -> None:
     finally:
         producer.close()
         await redis.aclose()
+
+
+async def _check_log(settings: Settings, position: Position) -> None:
+    """Before settings are kept: those of another cluster, or a gap of a topic made anew, must not reach this ledger."""
+    identity = LogIdentity(settings)
+    try:
+        await position.check_log(await asyncio.to_thread(identity.read))
+    finally:
+        identity.close()
 
 
 async def _stay_out_if_stuck(settings: Settings, position: Position) -> None:

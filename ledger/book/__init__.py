@@ -6,6 +6,7 @@ journal          an entry's packed events
 post_batch.lua   the one call that posts a run
 post             a run of judged records -> posted exactly once
 setting          a record of quota.settings, and those by which policies are adopted
+gap              those by which records that were deleted unapplied are given up
 kept_settings    what such a record does: the copy in Redis, and the adoption that closes and opens the ledger
 remeasure        accounts under the limits of a policy that is adopted
 adopted          which policies were

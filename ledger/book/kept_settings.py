@@ -1,4 +1,4 @@
-"""What people decided, as it lies on the topic `quota.settings`, copied into Redis: policies, subscriptions, keys.
+"""What people decided, as it lies on `quota.settings`, copied into Redis: policies, subscriptions, keys, gaps.
 
 A flushed Redis is filled again from that topic, before any shipment is judged. Here is what a record does; how the one
 by which a policy is adopted comes about is `streams/adopt_policy.py`.
@@ -14,6 +14,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from ledger.book.adopted import Adopted
+from ledger.book.gap import KIND as GAP
+from ledger.book.gap import read_gap
 from ledger.book.keys import Keys
 from ledger.book.outbox import outbox_entry
 from ledger.book.remeasure import remeasure
@@ -25,6 +27,9 @@ from ledger.rules.alerts import adopted_alert
 from schemas.adoption import Closure
 
 log = logging.getLogger(__name__)
+
+_Row = tuple[str, str, str | Sequence[int | str] | None]
+"""What the script takes of one record: kind, name, value."""
 
 _HERE = Path(__file__).parent
 
@@ -66,8 +71,9 @@ class KeptSettings:
             partition: `<topic>:<number>`.
             prev: the offset delivered before the run.
             last: its last offset.
-            settings: its records in order; one that decides on an adoption stands alone. Others that follow on the
-                topic may be among them: an emptied Redis then holds the last word on each at once, and no revoked key.
+            settings: its records in order; one that decides on an adoption stands alone. Subscriptions and keys that
+                follow on the topic may be among them: an emptied Redis then holds the last word on each at once, and
+                no revoked key.
 
         Returns:
             The checkpoint: `last`, or a later one if the run was settled before.
@@ -76,7 +82,7 @@ class KeptSettings:
             PositionLost: Redis went back; or it is past the place from where a policy is to rule.
             LedgerError: an adoption cannot be read, or one before it is missing.
         """
-        rows: list[tuple[str, str, str | None]] = []
+        rows: list[_Row] = []
         for setting in settings:
             if decision := read_decision(setting):
                 assert not rows, "it stands alone"
@@ -151,8 +157,8 @@ def _checkpoint(partition: str, prev: int, status: bytes, told: Sequence[bytes])
     return checkpoint
 
 
-def _rows(setting: Setting) -> Iterator[tuple[str, str, str | None]]:
-    """What the script copies of one record: kind, name, value. Kinds that this version does not know are passed over.
+def _rows(setting: Setting) -> Iterator[_Row]:
+    """What the script takes of one record. Kinds that this version does not know are passed over.
 
     Raises:
         ValueError, TypeError: the value is not what its kind holds.
@@ -164,5 +170,7 @@ def _rows(setting: Setting) -> Iterator[tuple[str, str, str | None]]:
         text = setting.value.decode()
         dict(json.loads(text))
         yield kind, name, text
+    elif gap := read_gap(setting):
+        yield GAP, gap.partition, (gap.first, gap.last, gap.topic_id or "")
     elif kind == "policy":
         raise ValueError("no adoption")

@@ -29,6 +29,11 @@ class Setting:
         """Whether its key is that of a record that decides on an adoption."""
         return _DECIDES.fullmatch(self.key) is not None
 
+    @property
+    def has_a_last_word(self) -> bool:
+        """Whether the last record on a thing is all that counts: subscriptions and keys, not decisions or gaps."""
+        return self.key.partition(":")[0] in {"webhook", "key"}
+
 
 def adoption(
     policy: Policy,

@@ -12,5 +12,6 @@ keys         who may call the endpoint
 policy       the policies: which there are, what they say, where they differ
 simulate     what if another policy ruled
 policy_here  which policy a command goes by
+accept_gap   what to do when the log deleted too much
 tables, policy_tables, simulation_tables     how answers look on a terminal
 """

@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from ledger.errors import LedgerError, LedgerUnavailable, PositionLost, WrongCall
 from streams.cli import (
+    accept_gap,
     adjust,
     alerts,
     explain,
@@ -62,6 +63,7 @@ topics.add_to(app)
 keys.add_to(app)
 policy.add_to(app)
 simulate.add_to(app)
+accept_gap.add_to(app)
 
 
 def main() -> None:

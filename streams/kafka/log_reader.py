@@ -1,6 +1,6 @@
-"""Reading topics from outside a group: all that lies on one, and where its partitions end. Writes nothing."""
+"""Reading topics from outside a group: all that lies on one, and where its partitions begin and end. Writes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 
@@ -48,11 +48,21 @@ class LogReader:
         Raises:
             LedgerUnavailable: there is no such topic.
         """
+        return _by_name(self._consumer.end_offsets(self._places(topic)))
+
+    def begins(self, topic: str) -> dict[str, int]:
+        """The offset of the first record that each partition still holds, or of the next one; otherwise as `ends`."""
+        return _by_name(self._consumer.beginning_offsets(self._places(topic)))
+
+    def _places(self, topic: str) -> list[TopicPartition]:
         places = [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic)]
         if not places:
             raise LedgerUnavailable(f"Kafka has no topic {topic}; run `quota-ledger topics create`")
-        ends = self._consumer.end_offsets(places)
-        return {partition_name(place.topic, place.partition): ends[place] for place in sorted(places)}
+        return places
+
+
+def _by_name(offsets: Mapping[TopicPartition, int]) -> dict[str, int]:
+    return {partition_name(place.topic, place.partition): offset for place, offset in sorted(offsets.items())}
 
 
 @contextmanager

@@ -49,6 +49,9 @@ CAREFUL_S = 0.05
 ASSIGNMENT_MAX_S = 30.0
 """How long a start may take to be found: below `broker_request_timeout`, past which Faust lives on, idle."""
 
+GIVE_UP = "Put them back, or give them up for good: quota-ledger accept-gap"
+"""What to do when records were deleted before they were applied."""
+
 
 class Ledger(Protocol):
     """What the transport asks of the worker that runs on it."""
@@ -124,7 +127,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         except NoOffsetForPartitionError:
             return {}  # assigned, not sought yet
         except OffsetOutOfRangeError as failure:
-            self._lost(f"the log begins after the next record: {failure}; see accept-gap", None)
+            self._lost(f"the log begins after the next record: {failure}. {GIVE_UP}", None)
         except KafkaError as failure:
             self._lost(f"records cannot be fetched: {failure!r}", None)
         except UnicodeDecodeError:  # a header's name is no text; what was fetched beside it is lost, so fetch it again
@@ -154,7 +157,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _runs(self, consumer: Any, fetched: Mapping[TP, list[Record]]) -> dict[TP, list[Run]]:
         """Records as they were fetched -> runs, stamped with what was delivered before them."""
         runs: dict[TP, list[Run]] = {}
-        gaps: list[tuple[TP, int, int]] = []
+        gaps: list[tuple[TP, int]] = []
         for tp, records in fetched.items():  # no await before this: stamped in the same breath as fetched
             prev = self.positions.get(tp)
             if prev is None:
@@ -162,13 +165,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if records[0].offset <= prev:
                 self._lost(f"offset {records[0].offset} came after {prev}", tp)
             if records[0].offset != prev + 1:
-                gaps.append((tp, prev, records[0].offset))
+                gaps.append((tp, prev))
             runs[tp] = list(cut(tp, prev, records))
             self.positions[tp] = records[-1].offset
-        for tp, prev, offset in gaps:
+        for tp, prev in gaps:
             begin = (await consumer.beginning_offsets([tp]))[tp]
             if begin > prev + 1:
-                self._lost(f"{prev + 1} to {offset - 1} were deleted before they were applied; see accept-gap", tp)
+                self._lost(f"{prev + 1} to {begin - 1} were deleted before they were applied. {GIVE_UP}", tp)
         return runs
 
     def _lost(self, why: str, tp: TP | None) -> NoReturn:
@@ -310,12 +313,13 @@ def _check_start(tp: TP, checkpoint: int, begin: int, end: int) -> None:
     if checkpoint + 1 < begin:
         raise PositionLost(
             f"{_named(tp)}: the log begins at {begin}, but {checkpoint + 1} is to be applied next: "
-            "records were deleted before they were applied. If they are to be given up: quota-ledger accept-gap",
+            f"records were deleted before they were applied. {GIVE_UP}",
             _named(tp),
         )
     if checkpoint + 1 > end:
         raise PositionLost(
             f"{_named(tp)}: the log ends at {end}, but the ledger has applied {checkpoint}: the topic was "
-            "made anew, or this is another cluster. Nothing is applied until the ledger and the topic belong together",
+            "made anew, or this is another cluster. Point it at its own cluster and topics, or start another ledger "
+            "(QUOTA_LEDGER)",
             _named(tp),
         )
