@@ -133,9 +133,10 @@ def test_a_settlement_says_when_time_alone_changes_it(seed, count):
         start = settled(key, family, POLICY_OF["one"], TIMES[0])
         end = settled(key, family, POLICY_OF["one"], TIMES[-1])
         if start.changes_at is None:
-            assert (end.charges, end.held) == (start.charges, start.held)
+            assert (end.charges, end.held, end.dated()) == (start.charges, start.held, start.dated())
         else:
             just_before = settled(key, family, POLICY_OF["one"], start.changes_at - timedelta(minutes=1))
             then = settled(key, family, POLICY_OF["one"], start.changes_at)
-            assert (just_before.charges, just_before.held) == (start.charges, start.held)
+            assert (just_before.charges, just_before.dated()) == (start.charges, start.dated())
+            assert just_before.held == start.held
             assert (then.charges, then.held, then.changes_at) == ([], [], None)

@@ -223,6 +223,22 @@ async def test_a_reservation_that_expired_is_an_entry_of_the_tick(open_book):
     assert freed.occurred_at == datetime(2026, 4, 1, 0, 0, 30, tzinfo=UTC)
 
 
+async def test_what_was_used_up_after_the_time_was_over_counts_as_expired_whichever_was_known_first(open_book):
+    """Nothing is left either way: but it was gone from the end of the term on, not from the late shipment on."""
+    clerk = await open_book()
+    goods = {"destination": "IN", "lines": [{"model": "H100 SXM", "quantity": 1}]}
+    until = "2026-04-01T00:00:00Z"
+    await clerk.post(0, [event("r", "shipment.reserved", **goods, shipped_at="2026-03-01T00:00:00Z", expires_at=until)])
+    late = event("late", "shipment.shipped", **goods, shipped_at="2026-06-01T00:00:00Z", original_id="r")
+    await clerk.post(0, [late])
+    may = datetime(2026, 5, 1, tzinfo=UTC)
+    assert await clerk.past(as_of=may) == {("country:IN", "2026", "reserved"): 15_832}
+
+    await clerk.tick(LAST_MINUTE)
+    assert await clerk.past(as_of=may) == {}
+    assert [alert.kind for alert in await clerk.alerts()] == ["reservation.expired"]
+
+
 async def test_what_an_account_keeps_of_its_bookings_is_small(open_book):
     clerk = await open_book()
     await clerk.post(0, [shipment(f"s-{number}") for number in range(1000)])
