@@ -7,7 +7,7 @@ from datetime import datetime
 
 from redis.asyncio import Redis
 
-from ledger.book.family import Family, Kin, Moved, minute_of, read_family
+from ledger.book.family import Family, Kin, minute_of, read_family
 from ledger.book.ids import AWAITED, UNKNOWN, place_of
 from ledger.book.judged import Judged, kafka_time
 from ledger.book.keys import Keys
@@ -16,13 +16,10 @@ from ledger.book.script import asked
 from ledger.policy import Policy
 from ledger.rules.adoptions import Rulebook
 from ledger.rules.assessment import Assessment, ChargeDue
-from ledger.rules.families import Dated, Member
+from ledger.rules.families import ONE_BY_ONE_MAX, Dated, Member, Moved
 from ledger.rules.follower import FIRST_EVENTS, EventKey, own_key
 from ledger.rules.judge import judge
 from schemas.shipment_event import ShipmentEvent
-
-ONE_BY_ONE_MAX = 200
-"""Events of a family up to which each is booked for itself: settling takes time with every event there is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,8 +148,8 @@ class Families:
             event = item.event()
             kin = Kin(policy.sha256, item.source, item.value, item.headers)
             member = Member(event, judge(event, policy))
-            settled_by_own = item.key_digest in families and event.type in FIRST_EVENTS
-            moved = [] if settled_by_own else [_own(item, member)]
+            settled_here = item.key_digest in families and event.type in FIRST_EVENTS
+            moved = [] if settled_here else [_own(item, member)]
             for key in _families_of(item, families):
                 families[key] = changes.families[key] = families[key].joined_by(kin, member)
                 last[key] = item

@@ -4,7 +4,7 @@ What it comes to is not kept: it follows from the events, the policies they were
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -14,8 +14,7 @@ from typing import NamedTuple
 from ledger.book.journal import deflated, inflated
 from ledger.digests import digest_of_key
 from ledger.policy import Policy
-from ledger.rules.assessment import ChargeDue
-from ledger.rules.families import Dated, Member, Settlement, difference, settle_family
+from ledger.rules.families import Member, Moved, Settlement, moved, settle_family
 from ledger.rules.follower import FOLLOWERS, EventKey, own_key
 from ledger.rules.judge import judge
 from schemas.cloudevents import read_event
@@ -53,21 +52,6 @@ class Kin(NamedTuple):
         """The event, read and judged once more."""
         event = read_event(self.value, self.headers, default_source=self.source)
         return Member(event, judge(event, policy_of(self.policy)))
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """What is booked because a family changed.
-
-    Attributes:
-        charges: the difference to what stood before.
-        held: (account, period, lines) by which held lines changed.
-        dated: the same difference in TPP, by the moments from which on it counts.
-    """
-
-    charges: Sequence[ChargeDue]
-    held: Sequence[tuple[str, str, int]]
-    dated: Sequence[tuple[Dated, int]]
 
 
 @dataclass(frozen=True)
@@ -108,26 +92,7 @@ class Family:
 
     def moved_since(self, before: "Family") -> Moved:
         """What is to be booked because the family was another before."""
-        held = dict(self.held)
-        for place, lines in before.held.items():
-            held[place] = held.get(place, 0) - lines
-        dated = self.settlement.dated()
-        for moment, tpp in before.settlement.dated().items():
-            dated[moment] = dated.get(moment, 0) - tpp
-        return Moved(
-            difference(before.settlement.charges, self.settlement.charges),
-            [(account, period, lines) for (account, period), lines in held.items() if lines],
-            [(moment, tpp) for moment, tpp in dated.items() if tpp],
-        )
-
-    @property
-    def held(self) -> dict[tuple[str, str], int]:
-        """On which account how many lines wait for a person."""
-        standing, held = self.settlement.standing, self.settlement.held
-        if standing is None or not held:
-            return {}
-        destination = standing.assessment.case.destination
-        return {(destination.account, destination.period): len(held)} if destination.period else {}
+        return moved(before.settlement, self.settlement)
 
     def record(self) -> bytes:
         """The family as it is kept: its version, and the rest deflated."""

@@ -18,7 +18,7 @@ from ledger.book import bookings
 from ledger.book.account import AccountBalance, account_of, field_of
 from ledger.book.bookings import RESERVED
 from ledger.book.families import Cause, Expiry, Families
-from ledger.book.family import Moved, minute_of
+from ledger.book.family import minute_of
 from ledger.book.ids import AWAITED, POSTED, place_of, same_bytes
 from ledger.book.journal import Kept, pack
 from ledger.book.judged import Judged, Unfit, kafka_time
@@ -33,6 +33,7 @@ from ledger.rules.adoptions import Rulebook
 from ledger.rules.alerts import crossing_alerts, expired_alert, notice_alerts, reject_alert
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.channels import limits_of
+from ledger.rules.families import Moved
 from ledger.rules.follower import own_key
 from ledger.rules.judge import judge
 from ledger.rules.levels import LOUD, Crossing, Limits, quiet_range, settle

@@ -27,6 +27,9 @@ from ledger.rules.returns import Taken, take_back
 from schemas.decision import ChargeState, Outcome
 from schemas.shipment_event import ShipmentEvent
 
+ONE_BY_ONE_MAX = 200
+"""Events of a family up to which each is booked for itself: settling takes time with every event there is."""
+
 _EVER = datetime.min.replace(tzinfo=UTC)
 """When an event happened that does not say when: before all others."""
 
@@ -117,6 +120,29 @@ class Settlement:
                 counted[place] = counted.get(place, 0) + charge.tpp
         return counted
 
+    @property
+    def held_on(self) -> dict[tuple[str, str], int]:
+        """On which account, in which period, how many lines wait for a person."""
+        if self.standing is None or not self.held:
+            return {}
+        destination = self.standing.assessment.case.destination
+        return {(destination.account, destination.period): len(self.held)} if destination.period else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What is booked because a family changed.
+
+    Attributes:
+        charges: the difference to what stood before.
+        held: (account, period, lines) by which held lines changed.
+        dated: the same difference in TPP, by the moments from which on it counts.
+    """
+
+    charges: Sequence[ChargeDue]
+    held: Sequence[tuple[str, str, int]]
+    dated: Sequence[tuple[Dated, int]] = ()
+
 
 def settle_family(original: EventKey, members: Iterable[Member], *, at: datetime) -> Settlement:
     """Settle the family of an original.
@@ -145,6 +171,21 @@ def settle_family(original: EventKey, members: Iterable[Member], *, at: datetime
     if first.event.type == "compute.used":
         return _settle_use(standing, followers, shares)
     return _settle_goods(standing, followers, shares, at, reserved=first.event.type == "shipment.reserved")
+
+
+def moved(before: Settlement, after: Settlement) -> Moved:
+    """What is to be booked because a family came to `before`, and comes to `after` now."""
+    held = dict(after.held_on)
+    for place, lines in before.held_on.items():
+        held[place] = held.get(place, 0) - lines
+    dated = after.dated()
+    for moment, tpp in before.dated().items():
+        dated[moment] = dated.get(moment, 0) - tpp
+    return Moved(
+        difference(before.charges, after.charges),
+        [(account, period, lines) for (account, period), lines in held.items() if lines],
+        [(moment, tpp) for moment, tpp in dated.items() if tpp],
+    )
 
 
 def difference(before: Sequence[ChargeDue], after: Sequence[ChargeDue]) -> list[ChargeDue]:

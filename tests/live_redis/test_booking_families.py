@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from ledger.book.families import ONE_BY_ONE_MAX
 from ledger.book.family import minute_of
+from ledger.rules.families import ONE_BY_ONE_MAX
 from tests import reckoning
 from tests.builders import shipment_document
 from tests.histories import history
@@ -114,6 +114,22 @@ async def test_runs_that_are_delivered_again_change_nothing(open_book, seed):
     await desk.tick(LAST_MINUTE)
 
     assert await desk.balances() == reckoned(events, "annual", LAST_MINUTE)[0]
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+@pytest.mark.parametrize("first", ["adjusted", "cancelled"])
+async def test_an_adjustment_stands_though_somebody_names_it_before_or_after(open_book, first, cut):
+    told = {"country": "IN", "period": "2026", "tpp": 5, "actor": "a person", "reason": "counted"}
+    events = [
+        {"specversion": "1.0", "id": "a", "source": "/tests", "type": "ledger.adjusted", "data": told},
+        shipment_document(id="c", type="shipment.cancelled", original_id="a"),
+    ]
+    desk = await open_book()
+    ordered = events if first == "adjusted" else events[::-1]
+    for begin in range(0, 2, cut):
+        await desk.post(0, ordered[begin : begin + cut])
+
+    assert await desk.balances() == {("country:IN", "2026", "posted"): 5}
 
 
 async def test_a_family_of_very_many_events_is_booked_all_the_same(open_book):
