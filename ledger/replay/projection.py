@@ -23,6 +23,9 @@ from schemas.shipment_event import ShipmentEvent
 REFUSALS: tuple[AlertKind, ...] = ("event.rejected", "event.conflict")
 """What is told of a record that a worker parks."""
 
+SIMULATED = ("shipment.shipped", "compute.used")
+"""The types of events that a projection books; others are counted as refused, so that nobody takes them for booked."""
+
 _TRACEBACK_MAX = 2000
 
 
@@ -96,6 +99,9 @@ class Projection:
         Returns:
             What is told of the event alone, whatever the balances are; crossings go to `crossed`.
         """
+        if event.type not in SIMULATED:
+            advice = f"a simulation takes {' and '.join(SIMULATED)}; families of events are not settled in it"
+            return self.refuse(RejectedRecord([FieldError("unknown_type", "type", advice)], event.key))
         try:
             assessment = assess(event, self.policy)
         except RejectedRecord as rejected:

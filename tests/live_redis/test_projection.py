@@ -19,6 +19,7 @@ from streams.cli.sample_traffic import sample_events, traffic
 from streams.debit_shipments import judge, read_record
 from streams.kafka.run import Run
 from tests.assortment import assortment
+from tests.live_redis.adopting import adopt
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KAFKA_TIME_MS = 1_900_000_000_000
@@ -45,8 +46,7 @@ class Record:
 async def booked(redis, ledger, policy, records):
     """What a worker books of these records, fetched in runs of any length: accounts and alerts."""
     keys = Keys(ledger)
-    await redis.hset(keys.meta, "policy", policy.sha256)
-    await redis.hset(keys.policies, policy.sha256, json.dumps(policy.document()))
+    rules = await adopt(redis, ledger, policy)
     book, chance, prev = Book(redis, ledger, now=lambda: NOW), random.Random(5), -1
 
     async def park(_):
@@ -54,7 +54,7 @@ async def booked(redis, ledger, policy, records):
 
     while records[prev + 1 :]:
         run = Run(TOPIC, 0, prev, records[prev + 1 : prev + 2 + chance.randrange(60)])
-        await book.post(f"{TOPIC}:0", prev, judge(run, policy), policy=policy, park=park)
+        await book.post(f"{TOPIC}:0", prev, [(policy, judge(run, policy))], rules=rules, park=park)
         prev = run.last
     accounts = [account_of(name, record) for name, record in (await redis.hgetall(keys.balances)).items()]
     entries = await Outbox(redis, ledger, relay="test").head(100_000)
