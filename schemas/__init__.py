@@ -9,6 +9,7 @@ quota_alert      what is told when a limit comes near or a rule is touched
 quota_status     how much of a country's quota is used
 policy           what is shown of policies, and where two differ
 simulation       two policies over the same events
+unsettled        events that wait for another, lines that wait for a person
 webhook          a subscription, as it is asked for and as it is shown
 problem          an error over HTTP
 published/       the same as JSON Schema documents, printed by `python -m schemas.publish`

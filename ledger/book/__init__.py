@@ -12,5 +12,8 @@ remeasure        accounts under the limits of a policy that is adopted
 adopted          which policies were
 bookings         where an account's bookings lie, and from when on they count
 entries          an account's entries, and its balance at a moment of the past
+place            an event, and its booking, in the journal
+family, families those that are kept together, and what a posting makes of them
+decide           what became of an event, or would
 read             balances, decisions and freshness for everybody else
 """

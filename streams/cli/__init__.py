@@ -7,6 +7,7 @@ processes    worker, sender, api
 send         files of events -> the topic
 sample       events to try it out with
 status, alerts, explain      what the ledger says
+resolve, adjust              what a person says and books (acts carries it out)
 topics       the topics on Kafka
 keys         who may call the endpoint
 policy       the policies: which there are, what they say, where they differ

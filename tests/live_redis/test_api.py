@@ -257,6 +257,61 @@ async def test_an_assessment_foresees_charge_and_alerts_and_books_nothing(desk):
     assert desk.topic == []
 
 
+async def test_an_assessment_of_a_return_says_what_it_would_give_back_and_books_nothing(desk):
+    await desk.post(said("a", quantity=3))
+    back = {"id": "r", "type": "shipment.returned", "original_source": "/kafka/shipments", "original_id": "a"}
+    lines = [{"vendor": "NVIDIA", "model": "H100 SXM", "quantity": 2}]
+    known, unknown = [
+        (await desk.http.post("/v1/assessments", json=back | {"lines": lines} | named)).json()
+        for named in ({}, {"original_id": "nobody"})
+    ]
+
+    assert [(charge["before_tpp"], charge["tpp"], charge["after_tpp"]) for charge in known["charges"]] == [
+        (3 * H100, -2 * H100, H100)
+    ]
+    assert (known["outcome"], known["tier"], known["fits"]) == (None, 2, None)
+    assert (unknown["outcome"], unknown["charges"], unknown["tier"]) == (None, [], None)
+    assert unknown["receipt"][-1] == "/kafka/shipments#nobody, which it names, is not known yet."
+    assert (await desk.http.get("/v1/quotas/IN")).json()["posted_tpp"] == 3 * H100
+
+
+async def test_reserved_quota_is_told_apart_and_is_not_available(desk):
+    await desk.post(said("a", quantity=2), said("b", quantity=3, type="shipment.reserved"))
+    told = (await desk.http.get("/v1/quotas/IN")).json()
+
+    assert (told["posted_tpp"], told["reserved_tpp"]) == (2 * H100, 3 * H100)
+    assert told["available_tpp"] == CAP - 5 * H100
+    assert told["used_ratio"] == round(2 * H100 / CAP, 6)
+
+
+async def test_events_of_every_type_go_onto_the_topic(desk):
+    person = {"actor": "a person", "reason": "a reason"}
+    events = [
+        said("a", type="shipment.reserved"),
+        said("b", type="shipment.corrected", original_id="a", time="2026-03-02T00:00:00Z"),
+        said("c", type="compute.used"),
+        {"id": "d", "type": "shipment.returned", "original_id": "a"},
+        {"id": "e", "type": "shipment.cancelled", "original_id": "a"},
+        {
+            "id": "f",
+            "type": "shipment.resolved",
+            "original_id": "a",
+            "lines": [{"model": "Z9", "tpp_each": 5}],
+            **person,
+        },
+        {"id": "g", "type": "ledger.adjusted", "country": "IN", "period": "2026", "tpp": -5, **person},
+    ]
+    answer = await desk.http.post("/v1/shipments", json=events)
+    wrong = await desk.http.post("/v1/shipments", json=events[-1] | {"period": "26", "country": "UK"})
+
+    assert (answer.status_code, len(desk.topic)) == (202, len(events))
+    told = problem(wrong, 422, "invalid-event")
+    assert {(error["field"], error["reason"]) for error in told["errors"]} == {
+        ("country", "unknown_country"),
+        ("period", "bad_value"),
+    }
+
+
 async def test_an_assessment_takes_a_cloudevent_and_a_shipped_policy_by_name(desk):
     data = said()
     envelope = {"specversion": "1.0", "id": data.pop("id"), "source": "/erp", "type": "shipment.shipped", "data": data}
