@@ -6,7 +6,7 @@ TPP; null where none applies.
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from schemas.decision import Status, Tier
+from schemas.decision import Outcome, Status, Tier
 from schemas.quota_alert import AlertKind, Severity
 from schemas.quota_status import LevelCrossed
 
@@ -22,9 +22,7 @@ class SimulatedPolicy(_Answer):
     policy_sha256: str
     title: str
     levels: list[int] = Field(description="alert levels, percent of the cap")
-    applied: int
-    held: int = Field(description="events of which at least one line waits for a person")
-    noted: int
+    outcomes: dict[Outcome, int] = Field(description="how many events came to what")
     repeated: int = Field(description="the same event once more: counted once")
     rejected: dict[str, int] = Field(description="records that cannot be booked, by reason")
     accounts: dict[str, int] = Field(description="accounts that were charged or hold lines, by kind")
@@ -36,7 +34,8 @@ class SimulatedQuota(_Answer):
     tier: Tier
     cap_tpp: int | None
     posted_tpp: int
-    used_ratio: float | None
+    reserved_tpp: int
+    used_ratio: float | None = Field(description="of the cap; what is reserved counts where the policy says so")
     status: Status
     thresholds: list[LevelCrossed] = Field(description="when the goods left whose charge first crossed each level")
     exceeded_at: AwareDatetime | None = Field(description="the same of the cap itself")

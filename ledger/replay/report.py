@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import get_args
 
 from ledger.errors import WrongCall
 from ledger.replay.projection import Account, Crossed, Projection
 from ledger.replay.simulate import Counted, OneSided, Simulation, country_of
 from ledger.rules.describe import status_of
-from ledger.rules.levels import OVER
+from ledger.rules.levels import OVER, Limits
+from schemas.decision import Outcome
 from schemas.quota_status import LevelCrossed
 from schemas.rejected_record import RejectedRecord
 from schemas.simulation import (
@@ -54,9 +56,7 @@ def _policy(side: Projection) -> SimulatedPolicy:
         policy_sha256=side.policy.sha256,
         title=side.policy.title,
         levels=list(side.policy.levels),
-        applied=side.outcomes["applied"],
-        held=side.outcomes["held"],
-        noted=side.outcomes["noted"],
+        outcomes={outcome: side.outcomes[outcome] for outcome in get_args(Outcome) if side.outcomes[outcome]},
         repeated=side.outcomes["repeated"],
         rejected=dict(side.rejected),
         accounts=Counter(account.partition(":")[0] for account, _ in side.accounts),
@@ -91,12 +91,14 @@ def _quota(side: Projection, country: str, period: str) -> SimulatedQuota | None
     except WrongCall:
         return None
     cap_tpp, crossed = policy.cap_on(country, last_day), account.first_crossed
+    used_tpp = Limits(cap_tpp, policy.levels, policy.reserved_counts).used(account.posted_tpp, account.reserved_tpp)
     return SimulatedQuota(
         tier=tier,
         cap_tpp=cap_tpp,
         posted_tpp=account.posted_tpp,
-        used_ratio=round(account.posted_tpp / cap_tpp, 6) if cap_tpp else None,
-        status=status_of(tier, cap_tpp, account.posted_tpp, policy.levels),
+        reserved_tpp=account.reserved_tpp,
+        used_ratio=round(used_tpp / cap_tpp, 6) if cap_tpp else None,
+        status=status_of(tier, cap_tpp, used_tpp, policy.levels),
         thresholds=[LevelCrossed(level=level, crossed_at=crossed.get(str(level))) for level in policy.levels]
         if cap_tpp
         else [],

@@ -1,17 +1,20 @@
 """What if another policy ruled? Two policies over the same events: a pure fold. `report.py` says what differs.
 
-Each event is read once and judged twice. What is remembered grows with the keys of events, with accounts, and with
-crossings; of alerts about single events it is counts, and a few examples of those that one policy alone tells.
+Each event is read once and judged twice. What is remembered grows with the keys of events, with those that name each
+other, with accounts and with crossings; of alerts about single events it is counts, and a few examples of those that
+one policy alone tells.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ledger.digests import digest_of_key
 from ledger.policy import Policy
 from ledger.replay.projection import REFUSALS, Projection
 from ledger.rules.assessment import Notice
+from ledger.rules.follower import own_key
 from schemas.quota_alert import AlertKind
 from schemas.rejected_record import RejectedRecord
 from schemas.shipment_event import ShipmentEvent
@@ -41,7 +44,12 @@ class OneSided:
 
 
 class Simulation:
-    """Takes records one by one.
+    """Takes records one by one, then lets time pass.
+
+    Args:
+        policy: the policy that is asked about.
+        against: the one that it is compared with.
+        named: the digests of the keys of all events that others in the stream name (`named.py`).
 
     Attributes:
         policy: the ledger under the policy that was asked about.
@@ -50,9 +58,9 @@ class Simulation:
         only_policy, only_against: those that one of them tells.
     """
 
-    def __init__(self, policy: Policy, against: Policy) -> None:
-        self.policy = Projection(policy)
-        self.against = Projection(against)
+    def __init__(self, policy: Policy, against: Policy, named: Collection[bytes]) -> None:
+        self.policy = Projection(policy, named)
+        self.against = Projection(against, named)
         self.records_read = 0
         self.told_by_both: Counted = Counter()
         self.only_policy = OneSided()
@@ -68,6 +76,15 @@ class Simulation:
             told = self.policy.take(item, key_digest, content_hash)
             other_told = self.against.take(item, key_digest, content_hash)
         return self._compare(item, told, other_told) if told or other_told else ()
+
+    def let_time_pass(self, until: datetime) -> None:
+        """When all records were taken: settle every family for good, as a ledger has by then."""
+        expired, other_expired = (
+            {own_key(event): (event, [notice]) for event, notice in side.let_time_pass(until)}
+            for side in (self.policy, self.against)
+        )
+        for key, (event, told) in (other_expired | expired).items():
+            self._compare(event, told if key in expired else (), other_expired[key][1] if key in other_expired else ())
 
     def _compare(self, item: Item, told: Sequence[Notice], other_told: Sequence[Notice]) -> Sequence[Notice]:
         by_kind, other_by_kind = ({notice.kind: notice for notice in side} for side in (told, other_told))

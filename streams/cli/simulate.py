@@ -1,27 +1,32 @@
 """simulate: what if another policy ruled? Files of events, or the topic, under two policies. Writes nothing."""
 
-from collections.abc import Iterable, Iterator
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from tempfile import TemporaryFile
+from typing import Annotated, BinaryIO, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ledger.errors import WrongCall
+from ledger.replay.named import may_name_another, named_by
 from ledger.replay.projection import REFUSALS
 from ledger.replay.report import report
 from ledger.replay.simulate import Item, Simulation
 from schemas.rejected_record import RejectedRecord
+from schemas.shipment_event import ShipmentEvent
 from streams.cli.ledger_here import now, settings_here
 from streams.cli.policy_here import IN_FORCE, named_policy, settings_for
 from streams.cli.simulation_tables import show_csv, simulation_tables
 from streams.cli.tables import show, show_json
 from streams.debit_shipments import read_record, source_of_topic
 from streams.kafka.read_log import Log
-from streams.readers.read_file import count_lines, read_file
+from streams.readers.read_file import STDIN, count_lines, read_file
 from streams.readers.records import BadRecord, GoodRecord
-from streams.settings import Settings
 
 REFUSALS_SHOWN_MAX = 20
 """Lines of files that cannot be events and are named; the others are counted."""
@@ -29,6 +34,7 @@ REFUSALS_SHOWN_MAX = 20
 _PROGRESS_EVERY = 1_000
 
 Step = TypeVar("Step")
+Wanted = Callable[[bytes], bool]
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
@@ -68,10 +74,18 @@ def simulate(
     if not files and not from_topic:
         raise WrongCall("name a file, pipe JSON lines into -, or read the topic with --from-topic")
     settings = settings_here() if from_topic else settings_for(policy, against)
-    simulation = Simulation(named_policy(policy, settings), named_policy(against, settings))
-    if from_topic:
-        _take_topic(simulation, settings)
-    refused = _take_files(simulation, files) if files else 0
+    one, other = named_policy(policy, settings), named_policy(against, settings)
+    with ExitStack() as opened:
+        log = opened.enter_context(Log(settings, settings.topic_shipments)) if from_topic else None
+        stdin = opened.enter_context(TemporaryFile()) if STDIN in (files or ()) else None
+        if stdin is not None:
+            shutil.copyfileobj(sys.stdin.buffer, stdin)
+        if log is not None and log.deleted:
+            _console.print(f"topic {log.topic}: {log.deleted:,} records were deleted before now, and are not counted")
+        stream = _Stream(log, files or [], stdin)
+        simulation = Simulation(one, other, stream.named())
+        refused = stream.put_through(simulation)
+    simulation.let_time_pass(now())
     found = report(simulation)
     if json or output is Format.JSON:
         show_json(found)
@@ -83,48 +97,61 @@ def simulate(
         raise typer.Exit(1)
 
 
-def _take_topic(simulation: Simulation, settings: Settings) -> None:
-    """Everything on the topic of shipments, as a worker reads it."""
-    topic = settings.topic_shipments
-    with Log(settings, topic) as log:
-        if log.deleted:
-            typer.echo(f"topic {topic}: {log.deleted:,} records were deleted before now, and are not counted", err=True)
-        for item in _with_progress(enumerate(_read_log(log, source_of_topic(topic)), 1), log.records):
-            simulation.take(item)
+class _Stream:
+    """The topic as it is now, then the files. It is looked through twice: what is named by others shows only then."""
 
+    def __init__(self, log: Log | None, files: list[str], stdin: BinaryIO | None) -> None:
+        self._log = log
+        self._files = files
+        self._stdin = stdin
+        self._recorded_at = now()
 
-def _read_log(log: Log, source: str) -> Iterator[Item]:
-    for record in log:
-        try:
-            yield read_record(record, source)
-        except RejectedRecord as rejected:
-            yield rejected
+    def named(self) -> set[bytes]:
+        """The digests of the keys that events of the stream name."""
+        with _console.status("looking for events that others name"):
+            named = named_by(item for item in self._read_log(may_name_another) if isinstance(item, ShipmentEvent))
+            files = (record for _, (_, record) in self._read_files(may_name_another))
+            return named | named_by(record.event for record in files if isinstance(record, GoodRecord))
 
+    def put_through(self, simulation: Simulation) -> int:
+        """Simulate it; returns how many lines of the files cannot be events, or contradict one before."""
+        if self._log is not None:
+            for item in _with_progress(enumerate(self._read_log(), 1), self._log.records):
+                simulation.take(item)
+        refused = 0
+        for name, record in _with_progress(self._read_files(), count_lines(self._files)):
+            item = record.rejected if isinstance(record, BadRecord) else record.event
+            for notice in simulation.take(item):
+                if notice.kind in REFUSALS:
+                    refused += 1
+                    if refused <= REFUSALS_SHOWN_MAX:
+                        _console.print(f"{name}:{record.line}: {notice.evidence['reason']}: {notice.message}")
+        if refused > REFUSALS_SHOWN_MAX:
+            _console.print(f"and {refused - REFUSALS_SHOWN_MAX:,} more that cannot be counted")
+        return refused
 
-def _take_files(simulation: Simulation, files: list[str]) -> int:
-    """Every event of the files; returns how many lines cannot be events, or contradict one before."""
-    refused = 0
-    for name, record in _with_progress(_read_files(files), count_lines(files)):
-        item = record.rejected if isinstance(record, BadRecord) else record.event
-        for notice in simulation.take(item):
-            if notice.kind in REFUSALS:
-                refused += 1
-                if refused <= REFUSALS_SHOWN_MAX:
-                    _console.print(f"{name}:{record.line}: {notice.evidence['reason']}: {notice.message}")
-    if refused > REFUSALS_SHOWN_MAX:
-        _console.print(f"and {refused - REFUSALS_SHOWN_MAX:,} more that cannot be counted")
-    return refused
+    def _read_log(self, wanted: Wanted | None = None) -> Iterator[Item]:
+        """Every record of the topic as a worker reads it, or those whose bytes are wanted."""
+        if self._log is None:
+            return
+        source = source_of_topic(self._log.topic)
+        for record in self._log:
+            if wanted is None or (record.value is not None and wanted(record.value)):
+                try:
+                    yield read_record(record, source)
+                except RejectedRecord as rejected:
+                    yield rejected
 
-
-def _read_files(files: list[str]) -> Iterator[tuple[int, tuple[str, GoodRecord | BadRecord]]]:
-    """Each record with its file, and how many lines were read up to it."""
-    lines_before = lines_read = 0
-    recorded_at = now()
-    for name in files:
-        for record in read_file(name, recorded_at=recorded_at):
-            lines_read = max(lines_read, lines_before + record.line)
-            yield lines_read, (name, record)
-        lines_before = lines_read
+    def _read_files(self, wanted: Wanted | None = None) -> Iterator[tuple[int, tuple[str, GoodRecord | BadRecord]]]:
+        """Each record with its file, and how many lines were read up to it."""
+        lines_before = lines_read = 0
+        if self._stdin is not None:
+            self._stdin.seek(0)
+        for name in self._files:
+            for record in read_file(name, recorded_at=self._recorded_at, wanted=wanted, stdin=self._stdin):
+                lines_read = max(lines_read, lines_before + record.line)
+                yield lines_read, (name, record)
+            lines_before = lines_read
 
 
 def _with_progress(steps: Iterable[tuple[int, Step]], total: int | None) -> Iterator[Step]:

@@ -41,9 +41,10 @@ def _heading(found: SimulationReport) -> Iterator[Text]:
 
 
 def _outcomes(side: SimulatedPolicy) -> str:
-    counts = {"applied": side.applied, "held": side.held, "noted": side.noted, "repeated": side.repeated}
-    counts |= {f"rejected as {reason}": count for reason, count in side.rejected.items()}
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing"
+    counts = [f"{count:,} {outcome}" for outcome, count in side.outcomes.items()]
+    counts += [f"{side.repeated:,} repeated"] if side.repeated else []
+    counts += [f"{count:,} rejected as {reason}" for reason, count in side.rejected.items()]
+    return ", ".join(counts) or "nothing"
 
 
 def _balances(found: SimulationReport) -> RenderableType:
@@ -66,8 +67,9 @@ def _quota(quota: SimulatedQuota) -> tuple[Text | str, ...]:
     levels = [(f"{level.level} %", level.crossed_at) for level in quota.thresholds] + [("over", quota.exceeded_at)]
     reached = "".join(f"\n{name} {at:%Y-%m-%d}" for name, at in levels if at is not None)
     held = f", {quota.held_lines} held" if quota.held_lines else ""
+    reserved = f"\n+{quota.reserved_tpp:,} reserved" if quota.reserved_tpp else ""
     return (
-        f"{quota.posted_tpp:,}",
+        f"{quota.posted_tpp:,}{reserved}",
         amount(quota.cap_tpp),
         percent(quota.used_ratio),
         Text.assemble((quota.status, COLOUR_OF_STATUS[quota.status]), held, reached),
@@ -107,7 +109,18 @@ def show_csv(found: SimulationReport) -> None:
 
 def _columns(side: SimulatedPolicy) -> list[str]:
     levels = [f"crossed_{level}_at" for level in side.levels]
-    return ["id", "tier", "posted_tpp", "cap_tpp", "used_ratio", "status", *levels, "exceeded_at", "held_lines"]
+    return [
+        "id",
+        "tier",
+        "posted_tpp",
+        "reserved_tpp",
+        "cap_tpp",
+        "used_ratio",
+        "status",
+        *levels,
+        "exceeded_at",
+        "held_lines",
+    ]
 
 
 def _cells(side: SimulatedPolicy, quota: SimulatedQuota | None) -> list[Any]:
@@ -115,7 +128,7 @@ def _cells(side: SimulatedPolicy, quota: SimulatedQuota | None) -> list[Any]:
         return [side.policy_id, *([None] * (len(_columns(side)) - 1))]
     crossed = {threshold.level: threshold.crossed_at for threshold in quota.thresholds}
     reached = [moment and moment.isoformat() for moment in (*map(crossed.get, side.levels), quota.exceeded_at)]
-    amounts = (quota.tier, quota.posted_tpp, quota.cap_tpp, quota.used_ratio, quota.status)
+    amounts = (quota.tier, quota.posted_tpp, quota.reserved_tpp, quota.cap_tpp, quota.used_ratio, quota.status)
     return [side.policy_id, *amounts, *reached, quota.held_lines]
 
 

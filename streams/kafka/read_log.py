@@ -42,9 +42,10 @@ class LoggedRecord:
 
 
 class Log:
-    """The records of one topic, as many as there are when it is opened. Use as a context; iterate once.
+    """The records of one topic, as many as there are when it is opened. Use as a context; iterate as often as needed.
 
     Attributes:
+        topic: its name.
         records: how many there are at most: offsets that transactions left or took back count too.
         deleted: how many were there once and are not any more.
 
@@ -52,7 +53,7 @@ class Log:
     """
 
     def __init__(self, settings: Settings, topic: str) -> None:
-        self._topic = topic
+        self.topic = topic
         self._brokers = listening_brokers(settings)
         self._consumer = Consumer(
             {
@@ -75,9 +76,6 @@ class Log:
             raise self._away(failure.args[0]) from None
         self.records = sum(end - begin for begin, end in self._spans.values())
         self.deleted = sum(begin for begin, _ in self._spans.values())
-        self._unread = {number for number, (begin, end) in self._spans.items() if begin < end}
-        self._paused: set[int] = set()
-        self._waiting: dict[int, deque[Record]] = {number: deque() for number in self._unread}
 
     def __enter__(self) -> Self:
         return self
@@ -87,6 +85,9 @@ class Log:
 
     def __iter__(self) -> Iterator[Record]:
         """Each record; those of one partition in their order, of several the earlier first."""
+        self._unread = {number for number, (begin, end) in self._spans.items() if begin < end}
+        self._paused: set[int] = set()
+        self._waiting: dict[int, deque[Record]] = {number: deque() for number in self._unread}
         self._consumer.assign([self._place(number, self._spans[number][0]) for number in self._unread])
         first: list[tuple[int, int]] = []
         for number in self._waiting:
@@ -110,7 +111,7 @@ class Log:
     def _fetch(self) -> None:
         message = self._consumer.poll(BLOCK_MAX_S)
         if message is None:
-            raise LedgerUnavailable(f"Kafka sent nothing of {self._topic} for {BLOCK_MAX_S} s")
+            raise LedgerUnavailable(f"Kafka sent nothing of {self.topic} for {BLOCK_MAX_S} s")
         for fetched in (message, *self._consumer.consume(_FETCHED_MAX, timeout=0)):
             self._keep(fetched)
 
@@ -133,7 +134,7 @@ class Log:
             self._paused.add(number)
 
     def _partitions(self) -> Sequence[int]:
-        topic = self._consumer.list_topics(self._topic, timeout=BLOCK_MAX_S).topics[self._topic]
+        topic = self._consumer.list_topics(self.topic, timeout=BLOCK_MAX_S).topics[self.topic]
         if topic.error is not None:
             raise KafkaException(topic.error)
         return sorted(topic.partitions)
@@ -144,11 +145,11 @@ class Log:
         return begin, end
 
     def _place(self, number: int, *offset: int) -> TopicPartition:
-        return TopicPartition(self._topic, number, *offset)
+        return TopicPartition(self.topic, number, *offset)
 
     def _away(self, error: Any) -> LedgerUnavailable:
         named = ", ".join(self._brokers)
-        return LedgerUnavailable(f"topic {self._topic} cannot be read from Kafka at {named}: {error.str()}")
+        return LedgerUnavailable(f"topic {self.topic} cannot be read from Kafka at {named}: {error.str()}")
 
 
 def _record(message: Any) -> Record:

@@ -1,6 +1,6 @@
 """JSON lines: one event a line, a CloudEvent or its bare data. The bytes go onto the topic as they stand."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import BinaryIO
 
@@ -17,7 +17,7 @@ _LINE_MAX_BYTES = 1024 * 1024
 
 
 def read_json_lines(
-    stream: BinaryIO, *, name: str, recorded_at: datetime | None = None
+    stream: BinaryIO, *, name: str, recorded_at: datetime | None = None, wanted: Callable[[bytes], bool] | None = None
 ) -> Iterator[GoodRecord | BadRecord]:
     """Read events, in the file's order; empty lines are passed over.
 
@@ -27,6 +27,7 @@ def read_json_lines(
         stream: the file, UTF-8; a byte order mark and Windows line ends do no harm.
         name: the file's name without its folder, for bare events' source.
         recorded_at: against which a shipment in the future shows; None leaves that open.
+        wanted: tells by a line's bytes whether it is to be read at all; None reads all.
     """
     began, source = False, file_source(name)
     for number, line in _lines(stream):
@@ -40,6 +41,8 @@ def read_json_lines(
             yield BadRecord(number, RejectedRecord([FieldError("not_json", "", advice)]))
             return
         began = True
+        if wanted is not None and not wanted(value):
+            continue
         try:
             event = read_event(value, default_source=source, recorded_at=recorded_at)
         except RejectedRecord as rejected:

@@ -1,9 +1,10 @@
 """A file's name -> the reader it needs."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from ledger.errors import WrongCall
 from streams.readers.csv_file import read_csv
@@ -15,29 +16,40 @@ _JSON_LINES = (".jsonl", ".ndjson", ".json")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_file(name: str, *, recorded_at: datetime | None = None) -> Iterator[GoodRecord | BadRecord]:
+def read_file(
+    name: str,
+    *,
+    recorded_at: datetime | None = None,
+    wanted: Callable[[bytes], bool] | None = None,
+    stdin: BinaryIO | None = None,
+) -> Iterator[GoodRecord | BadRecord]:
     """Read a file's events: CSV by the ending `.csv`, JSON lines by `.jsonl`, `.ndjson`, `.json` or from `-` (stdin).
 
     Args:
         name: the path, or `-`.
         recorded_at: against which a shipment in the future shows; None leaves that open.
+        wanted: tells by an event's bytes whether it is to be read at all; None reads all.
+        stdin: what stands for standard input, if it was kept.
 
     Raises:
         WrongCall: there is no such file, or it cannot be read as a whole.
     """
     if name == STDIN:
-        yield from read_json_lines(sys.stdin.buffer, name="stdin", recorded_at=recorded_at)
+        stream = sys.stdin.buffer if stdin is None else stdin
+        yield from read_json_lines(stream, name="stdin", recorded_at=recorded_at, wanted=wanted)
         return
     path = Path(name)
     ending = path.suffix.lower()
     try:
         if ending == ".csv":
             _check_encoding(path)
-            yield from read_csv(path, recorded_at=recorded_at)
+            for record in read_csv(path, recorded_at=recorded_at):
+                if wanted is None or (isinstance(record, GoodRecord) and wanted(record.value)):
+                    yield record
         elif ending in _JSON_LINES:
             _check_encoding(path)
             with path.open("rb") as stream:
-                yield from read_json_lines(stream, name=path.name, recorded_at=recorded_at)
+                yield from read_json_lines(stream, name=path.name, recorded_at=recorded_at, wanted=wanted)
         else:
             raise WrongCall(f"{name}: is it CSV or JSON lines? Name it .csv or .jsonl, or pipe JSON lines into `-`")
     except OSError as failure:

@@ -63,7 +63,9 @@ def test_json_is_one_document_with_the_names_of_http(run, files):
     [india] = found["items"]
 
     assert found == json.loads(run("simulate", file, *TWO, "--format", "json").stdout)
-    assert found["records_read"] == found["policy"]["applied"] == found["against"]["applied"] == 2
+    assert (
+        found["records_read"] == found["policy"]["outcomes"]["applied"] == found["against"]["outcomes"]["applied"] == 2
+    )
     assert (found["policy"]["policy_id"], found["against"]["policy_id"]) == ("annual-50k", "allies-tier1")
     assert (india["country"], india["policy"]["posted_tpp"], india["against"]["cap_tpp"]) == ("IN", 2_026_496, None)
 
@@ -84,7 +86,7 @@ def test_csv_is_a_row_a_country_and_period_with_both_policies(run, files):
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_written_as_text(capsys):
-    simulation = Simulation(load_policy("annual-50k"), load_policy("allies-tier1"))
+    simulation = Simulation(load_policy("annual-50k"), load_policy("allies-tier1"), named=())
     simulation.take(a_shipment(quantity=1))
     found = report(simulation)
     [india] = found.items
@@ -110,7 +112,7 @@ def test_lines_that_are_no_events_are_named_and_the_exit_code_is_1(run, files):
         [f"{file}:5", "unknown_country"],
     ]
     assert found["policy"]["rejected"] == {"not_json": 1, "conflict": 1, "unknown_country": 1}
-    assert found["policy"]["applied"] == 2
+    assert found["policy"]["outcomes"] == {"applied": 2}
 
 
 def test_of_many_lines_that_are_no_events_the_first_are_named_and_the_rest_counted(run, files):
@@ -126,7 +128,7 @@ def test_a_repeat_within_or_across_files_counts_once(run, files):
     other = files("b.jsonl", lines(*events(3)))
     found = json.loads(run("simulate", one, other, *TWO, "--json").stdout)
 
-    assert (found["policy"]["applied"], found["policy"]["repeated"]) == (3, 4)
+    assert (found["policy"]["outcomes"]["applied"], found["policy"]["repeated"]) == (3, 4)
 
 
 def test_csv_and_json_lines_say_the_same_and_bare_events_are_named_by_their_file(run, files):
