@@ -14,6 +14,7 @@ from streams.cli import (
     keys,
     policy,
     processes,
+    rejected,
     resolve,
     sample,
     send,
@@ -63,6 +64,7 @@ topics.add_to(app)
 keys.add_to(app)
 policy.add_to(app)
 simulate.add_to(app)
+rejected.add_to(app)
 accept_gap.add_to(app)
 
 
