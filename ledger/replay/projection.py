@@ -159,7 +159,11 @@ class Projection:
         for family in self._families.values():
             settlement, change = self._settle_family(family, until)
             self.outcomes.update(share.outcome for share in settlement.shares.values() if share.outcome is not None)
-            if settlement.expired_tpp and settlement.standing is not None and (change.charges or change.held):
+            if (
+                settlement.expired_tpp
+                and settlement.standing is not None
+                and (change.charges or change.held or change.dated)
+            ):
                 message = f"It has expired: {settlement.expired_tpp:,} TPP that it held are free."
                 evidence = {"expired_tpp": settlement.expired_tpp}
                 notice = Notice("reservation.expired", "info", message, evidence)

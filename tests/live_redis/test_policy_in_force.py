@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from ledger.book.kept_settings import KeptSettings, adoption
 from ledger.book.script import connect
 from ledger.policy import load_policy
 from streams.cli.main import app
+from tests.live_redis.adopting import adopt as adopted
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def run(redis_url, ledger, tmp_path):
     def run(policy, *arguments):
         async def adopt():
             redis = connect(redis_url)
-            await KeptSettings(redis, ledger).keep("settings:0", -1, 0, [adoption(policy, NOW.isoformat())])
+            await adopted(redis, ledger, policy)
             await redis.aclose()
 
         asyncio.run(adopt())
