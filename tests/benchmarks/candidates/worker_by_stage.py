@@ -19,7 +19,7 @@ from tests.benchmarks.job import Job, Meter
 def run(job: Job, meter: Meter) -> None:
     spent: Counter[str] = Counter()
     debit_shipments.read_event = _clocked(debit_shipments.read_event, "decode", spent, time.perf_counter)
-    debit_shipments.assess = _clocked(debit_shipments.assess, "assess", spent, time.perf_counter)
+    debit_shipments.judge_event = _clocked(debit_shipments.judge_event, "assess", spent, time.perf_counter)
     debit_shipments.judge = _divided(debit_shipments.judge, spent, meter.stages)
     post.pack = _clocked(post.pack, "pack", meter.stages, time.thread_time)
     post.Book.post = _stepwise(post.Book.post, "post", meter.stages)
