@@ -16,7 +16,10 @@ from schemas.policy import Difference, PolicyDiff
 _BY_COUNTRY = ("tiers", "caps", "groups")
 """Tables that are compared by what they come to for each country."""
 
-_FIRST = ("tier", "groups", "period", "levels")
+_WHOLE = ("period", "levels", "reserved_counts")
+"""Keys of the file that rest on no source."""
+
+_FIRST = ("tier", "groups", *_WHOLE)
 """What is told first; the rest goes by its name."""
 
 _DAY = timedelta(days=1)
@@ -50,8 +53,8 @@ def boundaries(*policies: Policy) -> list[date]:
 def said_on(policy: Policy, day: date) -> Mapping[Subject, Said]:
     """What a policy decides on a day."""
     said: dict[Subject, Said] = defaultdict(list)
-    said["period", ""].append({"period": policy.text.period})
-    said["levels", ""].append({"levels": list(policy.levels)})
+    for name in _WHOLE:
+        said[name, ""].append({name: getattr(policy.text, name)})
     for entry in entries(policy):
         if entry.holds(day) and entry.place not in _BY_COUNTRY:
             said[entry.place, ""].append(entry.says)

@@ -108,6 +108,7 @@ def sheet(policy: Policy, on: date, *, whole: bool) -> PolicySheet:
         policy_sha256=policy.sha256,
         title=policy.title,
         levels=list(policy.levels),
+        reserved_counts=policy.reserved_counts,
         on=on,
         period=policy.period_of(on),
         regime=policy.regime_on(on),

@@ -52,6 +52,7 @@ class PolicySheet(_Answer):
     policy_sha256: str
     title: str
     levels: list[int] = Field(description="alert levels, percent of the cap")
+    reserved_counts: bool = Field(description="whether what is reserved counts as used")
     on: date
     period: str | None
     regime: Regime | None

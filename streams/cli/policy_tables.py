@@ -35,7 +35,8 @@ def policy_sheet(found: PolicySheet) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble((f"{found.policy_id}  ", "bold"), found.title),
         Text(f"SHA-256 {found.policy_sha256}", "dim"),
-        Text(f"on {found.on}: {_regime(found)}; period {found.period or 'none'}; levels {_value(found.levels)} %"),
+        Text(f"on {found.on}: {_regime(found)}; period {found.period or 'none'}"),
+        Text(f"levels {_value(found.levels)} % of the cap; {_counted(found)} counts as used"),
         *_tiers(found),
     ]
     place = ""
@@ -58,6 +59,10 @@ def diff_lines(found: PolicyDiff, countries: Mapping[str, Country]) -> Renderabl
 
 def _regime(found: PolicySheet) -> str:
     return f"{found.regime.id}, {found.regime.status}" if found.regime else "no regime"
+
+
+def _counted(found: PolicySheet) -> str:
+    return "what is posted or reserved" if found.reserved_counts else "what is posted"
 
 
 def _tiers(found: PolicySheet) -> Iterator[RenderableType]:

@@ -76,6 +76,7 @@ class Log:
             raise self._away(failure.args[0]) from None
         self.records = sum(end - begin for begin, end in self._spans.values())
         self.deleted = sum(begin for begin, _ in self._spans.values())
+        self._paused: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -86,9 +87,10 @@ class Log:
     def __iter__(self) -> Iterator[Record]:
         """Each record; those of one partition in their order, of several the earlier first."""
         self._unread = {number for number, (begin, end) in self._spans.items() if begin < end}
-        self._paused: set[int] = set()
         self._waiting: dict[int, deque[Record]] = {number: deque() for number in self._unread}
         self._consumer.assign([self._place(number, self._spans[number][0]) for number in self._unread])
+        for number in tuple(self._paused):
+            self._resume(number)
         first: list[tuple[int, int]] = []
         for number in self._waiting:
             self._queue(number, first)
@@ -102,8 +104,7 @@ class Log:
         waiting = self._waiting[number]
         while not waiting and number in self._unread:
             if number in self._paused:
-                self._consumer.resume([self._place(number)])
-                self._paused.discard(number)
+                self._resume(number)
             self._fetch()
         if waiting:
             heappush(first, (waiting[0].timestamp, number))
@@ -132,6 +133,10 @@ class Log:
         if number not in self._paused:
             self._consumer.pause([self._place(number)])
             self._paused.add(number)
+
+    def _resume(self, number: int) -> None:
+        self._consumer.resume([self._place(number)])
+        self._paused.discard(number)
 
     def _partitions(self) -> Sequence[int]:
         topic = self._consumer.list_topics(self.topic, timeout=BLOCK_MAX_S).topics[self.topic]

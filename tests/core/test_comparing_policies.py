@@ -62,6 +62,15 @@ def test_of_a_day_only_what_holds_is_told():
     assert (says(before, "detection.red_flags"), len(says(after, "detection.red_flags"))) == ([], 1)
 
 
+def test_no_key_of_a_file_is_left_out():
+    """But for its names, each is a table, whose entries have sources, or told as what the policy says as a whole."""
+    text = POLICIES["diffusion-2025"].text
+    tables = {entry.place.partition(".")[0] for entry in entries(POLICIES["diffusion-2025"])}
+    told = {what for what, _ in said_on(POLICIES["diffusion-2025"], date(2026, 1, 1))}
+
+    assert {name for name, _ in text} - tables - told == {"id", "title"}
+
+
 def test_an_entry_within_a_dated_one_holds_no_longer_than_that():
     listed = [entry for entry in entries(POLICIES["december-2024"]) if entry.place == "license.named.listed"]
 
@@ -141,6 +150,7 @@ def test_a_policy_does_not_differ_from_itself(name):
     ("text", "what", "first"),
     [
         ("levels = [50]\n", "levels", None),
+        ("reserved_counts = true\n", "reserved_counts", None),
         ('[[caps]]\ntpp = 1\ncountries = ["IN"]\nvalid_from = 2027-01-01\nsource = "S1"\n', "tier", date(2027, 1, 1)),
         (
             '[[groups]]\ncountries = ["IN"]\ngroups = ["B"]\nvalid_from = 2026-03-01\nsource = "S1"\n',

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.digests import digest_of_key
-from ledger.policy import load_policy
+from ledger.policy import load_policy, policy_from_document
 from ledger.replay import projection
 from ledger.replay.named import may_name_another, named_by
 from ledger.replay.report import report
@@ -224,6 +224,24 @@ def test_a_reservation_holds_until_its_time_is_over_and_then_one_alert_tells_of_
     assert posted(after.policy) == {("country:IN", "2026"): (4 * H100, 0, 0)}
     assert "reservation.expired" not in {kind for kind, _ in before.told_by_both}
     assert after.told_by_both["reservation.expired", "IN"] == 1
+
+
+def test_a_reservation_that_nobody_names_expires_too():
+    reserved = a_shipment(type="shipment.reserved", expires_at="2026-06-01T00:00:00Z")
+
+    assert posted(simulated([reserved]).policy) == {}
+
+
+def test_what_is_reserved_counts_towards_the_cap_where_the_policy_says_so():
+    document = json.loads(json.dumps(ANNUAL.document()))
+    document["policy"]["reserved_counts"] = True
+    reserved = a_shipment(type="shipment.reserved", quantity=50_001)
+    [india] = report(simulated([reserved], ANNUAL, policy_from_document(document))).items
+
+    assert (india.policy.reserved_tpp, india.policy.used_ratio, india.policy.status) == (50_001 * H100, 0.0, "open")
+    assert (india.against.reserved_tpp, india.against.used_ratio, india.against.status) == (
+        50_001 * H100, 1.00002, "exceeded",
+    )  # fmt: skip
 
 
 def test_what_waits_for_an_event_that_never_comes_is_counted_as_waiting():

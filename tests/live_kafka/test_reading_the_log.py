@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from random import Random
 
 import pytest
 from confluent_kafka import Producer
@@ -16,6 +17,7 @@ from streams.kafka.read_log import Log
 from streams.kafka.run import UnreadableRecord
 from streams.settings import environment_of
 from tests.assortment import assortment
+from tests.histories import history
 from tests.live_kafka.desk import shipment
 from tests.parts import environment_without_settings
 
@@ -89,6 +91,17 @@ def test_what_comes_onto_the_topic_later_is_left_for_later(make_settings):
         found = [record.value for record in log]
 
     assert (log.records, found) == (2, [b"a", b"b"])
+
+
+def test_the_log_may_be_looked_through_again_and_is_the_same_though_more_came(make_settings):
+    settings = make_settings(partitions=2)
+    produce(settings, [(n % 2, n, b"%d" % n) for n in range(50)])
+    with Log(settings, settings.topic_shipments) as log:
+        first = [record.value for record in log]
+        produce(settings, [(0, 25, b"later")])
+        again = [record.value for record in log]
+
+    assert first == again == [b"%d" % n for n in range(50)]
 
 
 def test_an_empty_topic_ends_at_once(make_settings):
@@ -169,7 +182,8 @@ def test_a_topic_that_is_not_there_is_said_to_be_missing(make_settings):
 
 def test_a_simulation_of_the_topic_is_what_the_worker_booked_of_it(open_desk, processes):
     desk = open_desk(partitions=1)
-    records = [*assortment(21, 300), *(json.dumps(shipment(f"s{n}", quantity=n)).encode() for n in range(50))]
+    related = [json.dumps(event).encode() for event in history(Random(3), 100)]
+    records = [*assortment(21, 200), *related, *(json.dumps(shipment(f"s{n}", quantity=n)).encode() for n in range(50))]
     desk.produce([value or None for value in records])
     processes.start("worker", desk.settings)
     desk.wait_settled(len(records))

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
@@ -10,9 +9,7 @@ from typer.testing import CliRunner
 from ledger.book.script import connect
 from ledger.policy import load_policy
 from streams.cli.main import app
-from tests.live_redis.adopting import adopt as adopted
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+from tests.live_redis.adopting import adopt
 
 
 @pytest.fixture
@@ -20,12 +17,12 @@ def run(redis_url, ledger, tmp_path):
     """Run a command on a ledger whose policy is that of a file."""
 
     def run(policy, *arguments):
-        async def adopt():
+        async def put_in_force():
             redis = connect(redis_url)
-            await adopted(redis, ledger, policy)
+            await adopt(redis, ledger, policy)
             await redis.aclose()
 
-        asyncio.run(adopt())
+        asyncio.run(put_in_force())
         environment = {"QUOTA_REDIS_URL": redis_url, "QUOTA_LEDGER": ledger, "QUOTA_STATE_DIR": str(tmp_path)}
         return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
 
