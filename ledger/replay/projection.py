@@ -180,8 +180,10 @@ class Projection:
         self.outcomes["held" if assessment.held else "noted" if assessment.noted else "applied"] += 1
 
     def _charge(self, charges: Sequence[ChargeDue], event: ShipmentEvent) -> None:
+        accounts = self.accounts
         for charge in charges:
-            account = self._account(charge.account, charge.period)
+            name = charge.account, charge.period
+            account = accounts.get(name) or accounts.setdefault(name, Account())
             if charge.state == "posted":
                 account.posted_tpp += charge.tpp
             else:
@@ -252,8 +254,4 @@ class Projection:
                 )
 
     def _account(self, account: str, period: str) -> Account:
-        name = account, period
-        found = self.accounts.get(name)
-        if found is None:
-            found = self.accounts[name] = Account()
-        return found
+        return self.accounts.setdefault((account, period), Account())
