@@ -15,5 +15,6 @@ entries          an account's entries, and its balance at a moment of the past
 place            an event, and its booking, in the journal
 family, families those that are kept together, and what a posting makes of them
 decide           what became of an event, or would
+audit            everything that is kept, as of one moment, for whoever compares it with the topics
 read             balances, decisions and freshness for everybody else
 """

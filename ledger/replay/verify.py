@@ -351,7 +351,7 @@ class Recomputation:
             told.waits[key] = original, "held"
         for own, member in members.items():
             share = settlement.shares.get(own_key(member.event))
-            if own != key and member.event.type in FOLLOWERS and share is not None and share.outcome == "waiting":
+            if member.event.type in FOLLOWERS and share is not None and share.outcome == "waiting":
                 told.waits[own] = own_key(member.event), "waiting"
         if settlement.changes_at is not None:
             told.due[key] = settlement.changes_at

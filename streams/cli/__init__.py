@@ -13,7 +13,8 @@ keys         who may call the endpoint
 policy       the policies: which there are, what they say, where they differ
 simulate     what if another policy ruled
 policy_here  which policy a command goes by
+verify       whether Redis holds what follows from the topics
 rejected     what could not be applied, and its way back in
 accept_gap   what to do when the log deleted too much
-tables, policy_tables, simulation_tables, reject_tables     how answers look on a terminal
+tables, policy_tables, simulation_tables, reject_tables, verification_tables     how answers look on a terminal
 """

@@ -21,6 +21,7 @@ from streams.cli import (
     simulate,
     status,
     topics,
+    verify,
 )
 
 EXIT_FOUND_WRONG = 1
@@ -64,6 +65,7 @@ topics.add_to(app)
 keys.add_to(app)
 policy.add_to(app)
 simulate.add_to(app)
+verify.add_to(app)
 rejected.add_to(app)
 accept_gap.add_to(app)
 

@@ -5,7 +5,7 @@ leaves it. Reads by librdkafka, which takes every compression that producers use
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from operator import methodcaller
@@ -44,6 +44,11 @@ class LoggedRecord:
 class Log:
     """The records of one topic, as many as there are when it is opened. Use as a context; iterate as often as needed.
 
+    Args:
+        settings: where Kafka is.
+        topic: the topic.
+        ends: the partitions that are read, and of each the offset after the last that is wanted; all if None.
+
     Attributes:
         topic: its name.
         records: how many there are at most: offsets that transactions left or took back count too.
@@ -52,7 +57,7 @@ class Log:
     Every method raises LedgerUnavailable when Kafka does not answer.
     """
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, ends: Mapping[int, int] | None = None) -> None:
         self.topic = topic
         self._brokers = listening_brokers(settings)
         self._consumer = Consumer(
@@ -70,7 +75,8 @@ class Log:
             }
         )
         try:
-            self._spans = {number: self._span(number) for number in self._partitions()}
+            wanted = dict.fromkeys(self._partitions()) if ends is None else ends
+            self._spans = {number: self._span(number, end) for number, end in wanted.items()}
         except KafkaException as failure:
             self._consumer.close()
             raise self._away(failure.args[0]) from None
@@ -144,10 +150,10 @@ class Log:
             raise KafkaException(topic.error)
         return sorted(topic.partitions)
 
-    def _span(self, number: int) -> tuple[int, int]:
-        """The partition's first offset, and the one after its last."""
+    def _span(self, number: int, wanted: int | None) -> tuple[int, int]:
+        """The partition's first offset, and the one after its last, or after the last that is wanted."""
         begin, end = self._consumer.get_watermark_offsets(self._place(number), timeout=BLOCK_MAX_S, cached=False)
-        return begin, end
+        return begin, end if wanted is None else max(begin, min(end, wanted))
 
     def _place(self, number: int, *offset: int) -> TopicPartition:
         return TopicPartition(self.topic, number, *offset)

@@ -178,6 +178,15 @@ def test_a_reservation_expires_when_the_ledger_has_seen_it_to():
     assert told.due == {key("r"): expires_at}
 
 
+def test_an_adjustment_is_booked_though_a_return_names_it():
+    log = Log(rulebook(POLICIES["annual"]))
+    said = {"country": "IN", "period": "2026", "tpp": 100, "actor": "eve", "reason": "counted anew"}
+    log.add(0, {"specversion": "1.0", "id": "x", "source": "/tests", "type": "ledger.adjusted", "data": said})
+    log.add(1, shipment_document(id="r", type="shipment.returned", original_id="x"))
+
+    assert posted(log.recompute()) == {"country:IN": 100}
+
+
 def test_a_plain_log_is_read_once_and_one_whose_families_are_known_too():
     log = Log(rulebook(POLICIES["annual"]))
     log.add(0, shipment_document(id="a"))
