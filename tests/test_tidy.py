@@ -192,3 +192,9 @@ def test_no_file_names_a_machine_or_a_registry():
     ]
 
     assert found == []
+
+
+def test_every_test_file_has_a_name_of_its_own():
+    """pytest takes two files of one name for one module."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert names == sorted(set(names))
