@@ -388,7 +388,7 @@ class World:
             self.calls.append((command, args, named or {}, answer, self.redis.states[-1]))
 
     def _tell_posting(self, process, args, answer) -> None:
-        partition, prev, last = args[10:13]
+        partition, prev, last = args[2 + args[1] :][:3]  # behind the script's name, the number of keys and the keys
         self.tell(f"{process.name} posts {partition} {prev} -> {last}: {answer[0].decode()}; {self.checkpoints()}")
 
     def checkpoints(self) -> str:
