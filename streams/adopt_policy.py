@@ -62,13 +62,14 @@ class AdoptPolicy:
                 repeats this or gives it up.
         """
         while True:
+            decided = await self.kept.adopted.number()  # read first, so that what the rules do not tell yet is noticed
             rules = await self.catch_up()
             if rules is None:
                 raise WrongCall("this ledger is new: its first worker adopts QUOTA_POLICY; set that, and start one")
             if rules.in_force.sha256 == policy.sha256:
                 await self._refuse_under_way()
                 return rules.adoptions[-1], "in force"
-            if (closure := await self.close(policy)) is None:
+            if (closure := await self.close(policy, decided + 1)) is None:
                 continue
             try:
                 if await self.write(policy, closure):
@@ -106,8 +107,12 @@ class AdoptPolicy:
         await keep_topic(self.settings, self.kept, self.log_reader)
         return await self.kept.adopted.rules()
 
-    async def close(self, policy: Policy) -> Closure | None:
+    async def close(self, policy: Policy, number: int) -> Closure | None:
         """Close the ledger, or find it closed for this policy.
+
+        Args:
+            policy: what it is closed for.
+            number: the adoption's, one more than were decided on.
 
         Returns:
             What it is closed for; None if something was decided meanwhile: catch up first.
@@ -115,7 +120,6 @@ class AdoptPolicy:
         Raises:
             LedgerError: it is closed for another policy.
         """
-        number = await self.kept.adopted.number() + 1
         wanted = Closure(number=number, policy_id=policy.id, policy_sha256=policy.sha256, since=self.now())
         closure = await self.kept.close(wanted)
         if closure is not None and closure.policy_sha256 != policy.sha256:

@@ -36,6 +36,14 @@ def rss_mb(child):
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def highest_mb(child, for_s):
+    until, highest = time.monotonic() + for_s, 0.0
+    while time.monotonic() < until:
+        highest = max(highest, rss_mb(child))
+        time.sleep(0.25)
+    return highest
+
+
 def load(desk):
     for start in range(0, EVENTS, 10_000):
         desk.produce([shipment(f"e{number}") for number in range(start, start + 10_000)])
@@ -48,15 +56,13 @@ def test_a_frozen_redis_under_a_backlog_costs_no_memory_and_no_event(desk, freez
     wait_until(lambda: desk.settled() >= EVENTS // 10, "a tenth of the backlog to be settled")
     before_mb = rss_mb(worker)
     freeze()
-    until, highest_mb = time.monotonic() + FROZEN_S, 0.0
-    while time.monotonic() < until:
-        highest_mb = max(highest_mb, rss_mb(worker))
-        time.sleep(0.5)
+    first_half_mb, second_half_mb = highest_mb(worker, FROZEN_S / 2), highest_mb(worker, FROZEN_S / 2)
     os.kill(pid, signal.SIGCONT)
     desk.wait_settled(EVENTS, timeout_s=120)
 
     assert desk.posted() == {"IN": EVENTS * H100}
-    assert highest_mb < before_mb + 60
+    assert first_half_mb < before_mb + 100  # what is fetched ahead, however long the backlog is
+    assert second_half_mb < first_half_mb + 5
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["busy", "while Redis is frozen"])

@@ -237,7 +237,7 @@ def test_while_the_ledger_is_closed_workers_wait_in_place_and_everybody_is_told(
     desk.produce(shipments("a", 5))
     desk.wait_settled(5)
     policy = load_policy("diffusion-2025")
-    desk.steps(lambda attempt: attempt.close(policy))
+    desk.steps(lambda attempt: attempt.close(policy, 2))
     desk.produce(shipments("b", 5))
     wait_until(lambda: "waits: the ledger is closed since" in worker.log_tail(50), "the worker to wait")
     status, ready = wait_until(lambda: desk.http("/readyz"), "the endpoint")
@@ -260,12 +260,16 @@ def test_while_the_ledger_is_closed_workers_wait_in_place_and_everybody_is_told(
     assert wait_until(lambda: desk.http("/readyz")[0] == 200, "the ledger to be ready")
 
 
+async def _next(attempt):
+    return await attempt.kept.adopted.number() + 1
+
+
 async def _close(attempt):
-    await attempt.close(_heavy(attempt))
+    await attempt.close(_heavy(attempt), await _next(attempt))
 
 
 async def _close_and_write(attempt):
-    await attempt.write(_heavy(attempt), await attempt.close(_heavy(attempt)))
+    await attempt.write(_heavy(attempt), await attempt.close(_heavy(attempt), await _next(attempt)))
 
 
 def _heavy(attempt):
@@ -327,7 +331,7 @@ def test_another_policy_is_refused_while_an_adoption_is_under_way(desk):
 
 def _close_policy(name):
     async def close(attempt):
-        await attempt.close(load_policy(name))
+        await attempt.close(load_policy(name), 2)
 
     return close
 
@@ -357,7 +361,7 @@ def test_a_command_that_was_thought_dead_adopts_nothing_once_its_adoption_was_gi
     desk.wait_settled(4)
 
     async def slow(attempt):
-        closure = await attempt.close(load_policy("diffusion-2025"))
+        closure = await attempt.close(load_policy("diffusion-2025"), 2)
         await asyncio.to_thread(desk.command, "policy", "adopt", "--abort")
         desk.produce(shipments("b", 4))
         await asyncio.to_thread(desk.wait_settled, 8)
@@ -387,6 +391,18 @@ def test_two_commands_at_once_make_one_adoption_of_one_policy(desk, processes):
     assert worker.exit_code() is None
 
 
+def test_a_command_that_was_overtaken_does_not_close_the_ledger_again(desk):
+    desk.begin_ledger()
+
+    async def overtaken(attempt):
+        number = await _next(attempt)
+        await asyncio.to_thread(desk.adopt, "diffusion-2025")
+        assert await attempt.close(load_policy("diffusion-2025"), number) is None
+
+    desk.steps(overtaken)
+    assert not desk.closed()
+
+
 def test_two_commands_at_once_for_two_policies_leave_an_open_ledger_under_one_of_them(desk, processes):
     worker = processes.start("worker", desk.settings)
     desk.produce(shipments("a", 10))
@@ -413,7 +429,7 @@ def test_a_worker_whose_redis_forgot_that_it_was_closed_stops_and_says_what_to_d
 
     async def forgotten(attempt):
         policy = load_policy("diffusion-2025")
-        closure, begins = await attempt.close(policy), await attempt.ends()
+        closure, begins = await attempt.close(policy, 2), await attempt.ends()
         desk.redis.hdel(desk.keys.meta, "adopting")
         desk.produce(shipments("b", 4))
         await asyncio.to_thread(desk.wait_settled, 8)
