@@ -74,7 +74,13 @@ def read_event(
         raise _rejected("tombstone", "", "the record has no value; an event is a JSON object, a cancel is an event too")
     if len(value) > SIZE_MAX:
         raise _rejected("too_large", "", f"{len(value)} bytes; write at most {SIZE_MAX}, split the shipment's lines")
-    envelope, data = _envelope_and_data(value, dict(headers) if headers else {}, default_source)
+    wire: Any = read_quickly(value)
+    if headers:
+        envelope, data = _by_headers(value, wire, dict(headers), default_source)
+    else:
+        if wire is None:
+            wire = _read_thoroughly(value, default_source, {})
+        envelope, data = _envelope_and_data(wire, default_source)
     event = _whole_shipment(envelope, data, recorded_at)
     if event is None:
         try:
@@ -88,16 +94,11 @@ def read_event(
     return event
 
 
-def _envelope_and_data(value: bytes, named: dict[str, bytes | None], default_source: str) -> tuple[Any, Any]:
-    """The event's attributes and its data: apart in binary mode, the one in the other else."""
-    wire: Any = read_quickly(value)
-    if named:
-        return _by_headers(value, wire, named, default_source)
-    if wire is None:
-        wire = _read_thoroughly(value, default_source, {})
+def _envelope_and_data(wire: Any, source: str) -> tuple[Any, Any]:
+    """The event's attributes and its data: the one in the other, or both in one in a bare event."""
     if "specversion" in wire:
         return wire, wire.get("data")
-    wire["source"] = default_source
+    wire["source"] = source
     return wire, wire
 
 
@@ -111,12 +112,7 @@ def _by_headers(value: bytes, wire: Any, named: dict[str, bytes | None], default
     if wire is None:
         source = envelope.get("source") if binary else _text(named, "source") or default_source
         wire = _read_thoroughly(value, source, envelope)
-    if binary:
-        return envelope, wire
-    if "specversion" in wire:
-        return wire, wire.get("data")
-    wire["source"] = _text(named, "source") or default_source
-    return wire, wire
+    return (envelope, wire) if binary else _envelope_and_data(wire, _text(named, "source") or default_source)
 
 
 def to_structured(event: ShipmentEvent) -> bytes:

@@ -4,12 +4,13 @@ Every event comes by here, so only what is done is worked out; what is said of i
 """
 
 from ledger.policy import Policy
+from ledger.policy_document import DEFAULT_CHANNEL
 from ledger.rules.ascend import ascend_notice
 from ledger.rules.assessment import Assessment, Case, ChargeDue
 from ledger.rules.channels import channel_of, charges_due, notice_due
 from ledger.rules.door import refusal
 from ledger.rules.end_use import end_use_notice
-from ledger.rules.parties import countries_stated
+from ledger.rules.parties import TAKE_PART, countries_stated
 from ledger.rules.parts import mismatch_notice, prc_chip_notice, read_lines, unknown_notice
 from ledger.rules.red_flags import red_flag_notices
 from ledger.rules.tier import tier_notices, tier_of_shipment
@@ -30,19 +31,22 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
         RejectedRecord: with every error found: a code that is no country, an amount beyond `TPP_MAX`.
     """
     data = event.data
-    if not policy.countries.codes_or_none.issuperset(countries_stated(data)):
-        raise refusal(event, policy)
     stated_destination, lines = data.get("destination"), data.get("lines")
     assert stated_destination is not None  # the reader refuses such an event
     assert lines is not None
+    alone = TAKE_PART.isdisjoint(data)
+    stated = (stated_destination,) if alone else countries_stated(data)
+    if not policy.countries.codes_or_none.issuperset(stated):
+        raise refusal(event, policy)
     day = event.shipped_at.date()
-    case = Case(data, lines, day, policy.standing(stated_destination, day), channel_of(data), policy)
+    channel = DEFAULT_CHANNEL if alone else channel_of(data)
+    case = Case(data, lines, day, policy.standing(stated_destination, day), channel, policy)
     items, booked_tpp, largest_tpp, remarkable = read_lines(lines, policy.catalogue)
     if largest_tpp > TPP_MAX or booked_tpp > TPP_MAX:
         raise refusal(event, policy)
 
     noted = event.type == "compute.used"
-    tier, owner = tier_of_shipment(case)
+    tier, owner = (case.destination.tier, None) if alone else tier_of_shipment(case)
     notices = tier_notices(case, owner)
     held: list[tuple[int, str]] = []
     charges: list[ChargeDue] = []
@@ -59,5 +63,6 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
         notices += notice_due(case, booked_tpp)
     if remarkable:
         notices += ascend_notice(case, items) + prc_chip_notice(case, items) + weights_notice(case, items, tier)
-    notices += end_use_notice(case) + red_flag_notices(case, booked_tpp)
+    if remarkable or not alone:
+        notices += end_use_notice(case) + red_flag_notices(case, booked_tpp)
     return Assessment(case, tier, owner, items, charges, held, notices, noted)

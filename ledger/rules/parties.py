@@ -30,6 +30,9 @@ COUNTRY_FIELDS = (
 )
 """Each field of an event that holds a country's code, in the order of `countries_stated`."""
 
+TAKE_PART = frozenset({"origin", "exporter", "consignee", "bill_to", "authorization", "end_use"})
+"""Whatever an event may say of its parties, of their licence and of what they intend. Many events say nothing of it."""
+
 _NOTHING: Mapping[str, Any] = {}
 
 _word = re.compile(r"[^\W_]+")

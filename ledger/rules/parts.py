@@ -17,8 +17,8 @@ def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> tuple[list[Item],
     """Read every line of a shipment by the catalogue.
 
     Returns:
-        Each line's item; the TPP that is booked in all; the largest TPP of one line; whether anything is to be told of
-        any item.
+        Each line's item; the TPP that is booked in all; the largest TPP of one line; whether any line may be to be told
+        of.
     """
     items: list[Item] = []
     booked_tpp = largest_tpp = 0
@@ -35,7 +35,8 @@ def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> tuple[list[Item],
             catalogue,
         )
         items.append(item)
-        remarkable |= told
+        if told or "declared_as" in line:
+            remarkable = True
         if item.tpp_each is not None:
             tpp = item.tpp_each * (line.get("quantity") or 0)
             if tpp > largest_tpp:  # noqa: PLR1730  every line comes by here

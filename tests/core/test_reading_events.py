@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from schemas import cloudevents
 from schemas.cloudevents import SIZE_MAX, read_event, to_structured
+from schemas.quick_reader import read_quickly
 from schemas.rejected_record import REJECT_REASONS, RejectedRecord
 
 KAFKA = "/kafka/shipments"
@@ -307,10 +308,9 @@ def test_a_mutated_event_is_an_event_or_rejected_and_nothing_else(changes):
 def test_what_passes_at_a_glance_is_what_a_close_look_finds(changes):
     recorded_at = datetime(2026, 3, 2, tzinfo=UTC)
     for said in (BARE, STRUCTURED, {**BARE, **changes}, {**STRUCTURED, **changes}):
-        try:
-            envelope, data = cloudevents._envelope_and_data(raw(said), {}, KAFKA)
-        except RejectedRecord:
+        if (wire := read_quickly(raw(said))) is None:
             continue
+        envelope, data = cloudevents._envelope_and_data(wire, KAFKA)
         glance = cloudevents._whole_shipment(envelope, data, recorded_at)
         if glance is not None:
             assert cloudevents._assemble(envelope, data, recorded_at) == glance
