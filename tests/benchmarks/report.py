@@ -117,12 +117,12 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _ratios(kind: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of the medians, so that a reader finds them in the table."""
+    """Of the medians, so that a reader finds them in the table. A row too short for the clock has none."""
     cpu = {row["candidate"]: row["cpu_us"] for row in rows if row["kind"] == kind}
     return [
         {"kind": kind, "of": of, "to": to, "cpu": round(cpu[of] / cpu[to], 2)}
         for of, to in RATIOS
-        if of in cpu and to in cpu
+        if cpu.get(of) and cpu.get(to)
     ]
 
 
