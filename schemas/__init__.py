@@ -7,6 +7,7 @@ decision         what the ledger makes of one event
 adoption         since when a policy rules
 quota_alert      what is told when a limit comes near or a rule is touched
 quota_status     how much of a country's quota is used
+meter_status     how much of a meter beside the countries' quotas is used
 policy           what is shown of policies, and where two differ
 simulation       two policies over the same events
 unsettled        events that wait for another, lines that wait for a person

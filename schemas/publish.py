@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.decision import Decision
 from schemas.entry import Entry
+from schemas.meter_status import MeterStatus
 from schemas.problem import Problem
 from schemas.quota_alert import QuotaAlert
 from schemas.quota_status import QuotaStatus
@@ -26,6 +27,7 @@ _ANSWERS: dict[str, type[BaseModel]] = {
     "decision": Decision,
     "quota-alert": QuotaAlert,
     "quota-status": QuotaStatus,
+    "meter-status": MeterStatus,
     "entry": Entry,
     "problem": Problem,
     "webhook": Webhook,

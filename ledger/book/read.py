@@ -62,9 +62,12 @@ class Reader:
 
     async def balances(self, period: str) -> dict[str, AccountBalance]:
         """Every account that was ever touched in a period, by its name."""
+        return {balance.account: balance for balance in await self.accounts() if balance.period == period}
+
+    async def accounts(self) -> list[AccountBalance]:
+        """Every account in every period in which it was ever touched, in no order."""
         records = await asked(self._redis.hgetall(self._keys.balances))
-        found = (account_of(name, record) for name, record in records.items())
-        return {balance.account: balance for balance in found if balance.period == period}
+        return [account_of(name, record) for name, record in records.items()]
 
     async def balance(self, account: str, period: str) -> AccountBalance | None:
         """One account in one period; None if nothing ever touched it."""

@@ -1,15 +1,21 @@
-"""An account's balance and the policy -> the status that is told of a country. Pure: today comes in as an argument."""
+"""An account's balance and the policy -> the status that is told of it. Pure: today comes in as an argument."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 from ledger.policy import Policy
+from ledger.rules.channels import account_limits
 from ledger.rules.describe import status_of
 from ledger.rules.levels import Limits
+from schemas.decision import Tier
+from schemas.meter_status import MeterKind, MeterStatus
 from schemas.quota_status import Freshness, LevelCrossed, QuotaStatus
 
 H100_TPP = 15_832
+
+_NO_TIER: Tier = 1
+"""Of an account that is no country's: none is barred."""
 
 
 class Balance(Protocol):
@@ -83,4 +89,35 @@ def quota_status(
         policy_id=policy.id,
         policy_sha256=policy.sha256,
         freshness=freshness,
+    )
+
+
+def meter_status(kind: MeterKind, account: str, period: str, balance: Balance, policy: Policy) -> MeterStatus:
+    """How much of a meter is used in a period, by the cap that the policy sets for it.
+
+    Args:
+        kind: the account's.
+        account: its name.
+        period: one in which it was ever touched.
+        balance: what is booked on it.
+        policy: the one in force.
+    """
+    limits = account_limits(policy, account, period)
+    cap, used = limits.cap_tpp, limits.used(balance.posted_tpp, balance.reserved_tpp)
+    crossed = balance.crossed or {}
+    levels = limits.levels if kind != "uveu" else tuple(sorted(crossed))
+    return MeterStatus(
+        account=account,
+        kind=kind,
+        period=period,
+        cap_tpp=cap,
+        posted_tpp=balance.posted_tpp,
+        reserved_tpp=balance.reserved_tpp,
+        available_tpp=None if cap is None else max(0, cap - balance.posted_tpp - balance.reserved_tpp),
+        used_ratio=round(used / cap, 6) if cap else None,
+        status=None if kind == "uveu" else status_of(_NO_TIER, cap, used, levels),
+        thresholds=[LevelCrossed(level=level, crossed_at=crossed.get(level)) for level in levels],
+        last_posted_at=balance.last_posted_at,
+        policy_id=policy.id,
+        policy_sha256=policy.sha256,
     )

@@ -2,11 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel
 
 from schemas.quota_alert import AlertKind, QuotaAlert
 from streams.api.answers import check_country, policy_in_force
+from streams.api.csv_answer import DOCUMENTED, Format
+from streams.api.freshness import TAGGED, tagged
 from streams.api.parts import PartsHere
 from streams.api.problems import documented
 
@@ -20,8 +22,9 @@ class AlertPage(BaseModel):
     next: str | None
 
 
-@router.get("/alerts", responses=documented(422))
+@router.get("/alerts", response_model=AlertPage, responses=TAGGED | {200: DOCUMENTED} | documented(422))
 async def list_alerts(
+    request: Request,
     parts: PartsHere,
     *,
     kind: Annotated[AlertKind | None, Query(description="only of this kind")] = None,
@@ -29,9 +32,10 @@ async def list_alerts(
     since: Annotated[AwareDatetime | None, Query(description="only recorded at or after this time")] = None,
     cursor: Annotated[str | None, Query(max_length=64, description="the `next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> AlertPage:
+    form: Format = "json",
+) -> Response:
     """The alert feed, the newest first."""
     if country is not None:
         check_country(await policy_in_force(parts.reader), country)
     items, following = await parts.feed.page(after=cursor, count=limit, kind=kind, country=country, since=since)
-    return AlertPage(items=items, next=following)
+    return tagged(request, AlertPage(items=items, next=following), as_csv=form == "csv")

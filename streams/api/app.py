@@ -13,7 +13,7 @@ from ledger.book.read import Reader
 from schemas.problem import Problem
 from schemas.shipment_event import WireEvent
 from schemas.webhook import WebhookRequest
-from streams.api import alerts, decisions, health, pages, policy, quotas, shipments, webhooks
+from streams.api import accounts, alert_stream, alerts, decisions, health, pages, policy, quotas, shipments, webhooks
 from streams.api.admission import admit, refuse_unknown_parameters
 from streams.api.key_ring import KeyRing
 from streams.api.keys import ALERTS_READ, QUOTA_READ, SHIPMENTS_WRITE, WEBHOOKS_ADMIN
@@ -28,7 +28,9 @@ from streams.webhooks.subscription import SecretBox
 _REF = "#/components/schemas/{model}"
 _ROOMS = (
     (quotas, QUOTA_READ),
+    (accounts, QUOTA_READ),
     (alerts, ALERTS_READ),
+    (alert_stream, ALERTS_READ),
     (decisions, QUOTA_READ),
     (shipments, SHIPMENTS_WRITE),
     (webhooks, WEBHOOKS_ADMIN),

@@ -13,6 +13,11 @@ from streams.api.csv_answer import csv_headers, csv_text
 HEADER = "Quota-Freshness"
 """Carries the freshness as JSON, in a 304 too, which has no body."""
 
+TAGGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "as the caller holds it; the header Quota-Freshness says how fresh that is"}
+}
+"""What a route that answers `tagged` adds to its OpenAPI `responses`."""
+
 _APART: dict[str, Any] = {"freshness": True, "items": {"__all__": {"freshness"}}}
 
 

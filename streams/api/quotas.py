@@ -1,7 +1,7 @@
 """GET /v1/quotas and /v1/quotas/{iso2}: how much of each quota is used; …/entries: by what."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
@@ -12,7 +12,7 @@ from schemas.entry import EntryList
 from schemas.quota_status import QuotaList, QuotaStatus
 from streams.api.answers import UnknownCountry, entries_of, past_quota_of, quota_list, quota_of
 from streams.api.csv_answer import DOCUMENTED, Format
-from streams.api.freshness import tagged
+from streams.api.freshness import TAGGED, tagged
 from streams.api.parts import PartsHere
 from streams.api.problems import ProblemAnswer, documented
 
@@ -20,12 +20,7 @@ router = APIRouter(prefix="/v1/quotas", tags=["quotas"])
 
 Iso2 = Annotated[str, Path(description="ISO 3166-1 alpha-2, or XK")]
 Period = Annotated[str | None, Query(max_length=20, description="`2026`; the current one if absent")]
-_TAGGED: dict[int | str, dict[str, Any]] = {
-    304: {"description": "as the caller holds it; the header Quota-Freshness says how fresh that is"}
-}
-
-
-_LISTED = _TAGGED | {200: DOCUMENTED}
+_LISTED = TAGGED | {200: DOCUMENTED}
 _AS_OF = "as it was at that moment by what the events say: counts what occurred up to then, to the second"
 _KNOWN_AT = "as the ledger knew it at that moment: counts what was posted up to then, under the policy of then"
 
@@ -46,7 +41,7 @@ async def list_quotas(
     return tagged(request, found.model_copy(update={"items": items}), found.freshness, as_csv=form == "csv")
 
 
-@router.get("/{iso2}", response_model=QuotaStatus, responses=_TAGGED | documented(404, 422))
+@router.get("/{iso2}", response_model=QuotaStatus, responses=TAGGED | documented(404, 422))
 async def show_quota(
     request: Request,
     parts: PartsHere,

@@ -12,6 +12,9 @@ from streams.cli.ledger_here import now, settings_here
 from streams.kafka.producer import LazyProducer
 from streams.settings import Settings, make_state_dir
 
+STREAMS_END_S = 3
+"""How long a call may go on once the endpoint was told to end: streams of alerts never end by themselves."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
@@ -115,7 +118,14 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     )
     host, port = listener.getsockname()[:2]
     typer.echo(f"listening on {http_url(host, port)}", err=True)
-    config = uvicorn.Config(app, log_config=None, log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STREAMS_END_S,
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)  # the server handles them first, and hands them on once it has let go of its calls
     try:

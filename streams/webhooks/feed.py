@@ -21,6 +21,7 @@ SCANNED_MAX = 20_000
 
 BLOCK_MS = 1000
 CURSOR_MAX = 16
+_BEFORE_ALL = "0"
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 """Of a stream: name and fields."""
@@ -124,23 +125,34 @@ class Feed:
             WrongCall: the cursor is none of ours.
         """
         filters = Filters(kind, country, since)
-        place = await self._start(after, since)
+        cursor = after if after is not None else await self.beginning(since)
         while True:
-            newer = self._redis.xread({self._keys.alerts: place}, count=SCAN, block=BLOCK_MS)
-            for name, fields in _entries(await asked(newer)):
-                place = name
-                if (alert := filters.read(fields)) is not None:
-                    yield _cursor(name), alert
+            found, cursor = await self.newer(cursor, filters)
+            for told in found:
+                yield told
             _heed_cancel()
 
-    async def _start(self, after: str | None, since: datetime | None) -> bytes:
-        if after is not None:
-            return b"%d-0" % _place(after)
+    async def beginning(self, since: datetime | None) -> str:
+        """The cursor behind which a follower without one begins: at what comes from now on, or far enough back."""
         if since is not None:
-            return b"0-0"
+            return _BEFORE_ALL
         newest = self._redis.xrevrange(self._keys.alerts, count=1)
         entries = await asked(newest)
-        return entries[0][0] if entries else b"0-0"
+        return _cursor(entries[0][0]) if entries else _BEFORE_ALL
+
+    async def newer(self, cursor: str, filters: Filters) -> tuple[list[tuple[str, QuotaAlert]], str]:
+        """Alerts behind a cursor, oldest first, each with its own; and how far was looked. Waits a second for them.
+
+        Raises:
+            WrongCall: the cursor is none of ours.
+        """
+        newer = self._redis.xread({self._keys.alerts: b"%d-0" % _place(cursor)}, count=SCAN, block=BLOCK_MS)
+        found = []
+        for name, fields in _entries(await asked(newer)):
+            cursor = _cursor(name)
+            if (alert := filters.read(fields)) is not None:
+                found.append((cursor, alert))
+        return found, cursor
 
 
 def _heed_cancel() -> None:
@@ -148,6 +160,16 @@ def _heed_cancel() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+def check_cursor(cursor: str) -> str:
+    """The cursor, if it is one of ours.
+
+    Raises:
+        WrongCall: it is not.
+    """
+    _place(cursor)
+    return cursor
 
 
 def _cursor(name: bytes) -> str:

@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime
 
-import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -12,22 +11,17 @@ from ledger.book.kept_settings import KeptSettings
 from ledger.book.keys import Keys
 from ledger.book.position import Position
 from ledger.book.post import Book
-from ledger.book.read import Reader
 from ledger.book.script import connect
-from ledger.errors import LedgerUnavailable
 from ledger.policy import load_policy
 from ledger.rules.assess import assess
 from schemas.adoption import Closure
 from schemas.cloudevents import read_event
 from schemas.decision import Decision
 from schemas.quota_status import QuotaStatus
-from streams.api.app import create_app
-from streams.api.key_ring import KeyRing
 from streams.settings import Settings
-from streams.webhooks.feed import Feed
-from streams.webhooks.jobs import Jobs
 from streams.webhooks.subscription import read_record
 from tests.live_redis.adopting import adopt
+from tests.live_redis.endpoint import Topic, caller, endpoint
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 POLICY = load_policy("annual-50k")
@@ -41,18 +35,6 @@ def said(event_id="e-1", *, quantity=1, country="IN", model="H100 SXM", **more):
     return event | {"lines": [{"vendor": "NVIDIA", "model": model, "quantity": quantity}]} | more
 
 
-class Topic(list):
-    """A producer that keeps what it is given; `away` makes it refuse."""
-
-    away = False
-
-    def send_all(self, topic, records):
-        if self.away:
-            raise LedgerUnavailable("Kafka is away: nothing listens at 127.0.0.1:1")
-        self.extend((topic, *record) for record in records)
-        return len(self)
-
-
 class Desk:
     """The endpoint of one ledger, and what a worker would do to that ledger."""
 
@@ -61,17 +43,8 @@ class Desk:
         self.book = Book(redis, ledger, now=lambda: NOW)
         self.position = Position(redis, ledger)
         self.offset = -1
-        self.app = create_app(
-            settings,
-            reader=Reader(redis, ledger, now=lambda: NOW),
-            feed=Feed(redis, ledger),
-            jobs=Jobs(redis, ledger),
-            keys=KeyRing(redis, ledger),
-            producer=self.topic,
-            clock=lambda: NOW,
-        )
-        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
-        self.http = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
+        self.app = endpoint(redis, ledger, settings, producer=self.topic, clock=lambda: NOW)
+        self.http = caller(self.app)
 
     async def adopt(self):
         self.rules = await adopt(self.redis, self.ledger, POLICY)

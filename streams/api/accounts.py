@@ -1,0 +1,82 @@
+"""GET /v1/accounts: the meters that a policy keeps beside the countries' quotas."""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
+from typing import Annotated, get_args
+
+from fastapi import APIRouter, Query, Request, Response
+
+from ledger.book.account import AccountBalance
+from ledger.book.read import Reader
+from ledger.errors import WrongCall
+from ledger.rules.quota_status import meter_status
+from schemas.meter_status import MeterKind, MeterList
+from streams.api.answers import policy_in_force
+from streams.api.csv_answer import DOCUMENTED, Format
+from streams.api.freshness import TAGGED, tagged
+from streams.api.parts import PartsHere
+from streams.api.problems import documented
+
+router = APIRouter(prefix="/v1/accounts", tags=["quotas"])
+
+_KINDS: tuple[MeterKind, ...] = get_args(MeterKind)
+
+
+@router.get("", response_model=MeterList, responses=TAGGED | {200: DOCUMENTED} | documented(422))
+async def list_accounts(
+    request: Request,
+    parts: PartsHere,
+    *,
+    kind: Annotated[MeterKind | None, Query(description="only of this meter")] = None,
+    period: Annotated[
+        str | None, Query(max_length=20, description="only of this one: `2026` (lpp), `2026-Q1` (nveu), `total` (uveu)")
+    ] = None,
+    cursor: Annotated[str | None, Query(max_length=4096, description="the `next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    form: Format = "json",
+) -> Response:
+    """Every meter that anything was ever booked on, by account and period."""
+    after = ("", "") if cursor is None else _place(cursor)
+    found = await meter_list(parts.reader, kind, period, after=after, limit=limit)
+    return tagged(request, found, found.freshness, as_csv=form == "csv")
+
+
+async def meter_list(
+    reader: Reader, kind: MeterKind | None, period: str | None, *, after: tuple[str, str], limit: int
+) -> MeterList:
+    """A page of meters behind a place, which is an account and a period; None asks for every kind or period.
+
+    Raises:
+        LedgerUnavailable: Redis does not answer, or no policy is adopted yet.
+    """
+    policy = await policy_in_force(reader)
+    freshness = await reader.freshness()  # before the balances: it may tell less than they hold, never more
+    kinds = _KINDS if kind is None else (kind,)
+    found = [
+        (place, meter, balance)
+        for balance in await reader.accounts()
+        for meter in kinds
+        if balance.account.startswith(f"{meter}:") and period in (None, balance.period)
+        if (place := _place_of(balance)) > after
+    ]
+    found.sort(key=lambda one: one[0])
+    items = [meter_status(meter, *place, balance, policy) for place, meter, balance in found[:limit]]
+    following = _cursor(*found[limit - 1][0]) if len(found) > limit else None
+    return MeterList(items=items, next=following, freshness=freshness)
+
+
+def _place_of(balance: AccountBalance) -> tuple[str, str]:
+    return balance.account, balance.period
+
+
+def _cursor(account: str, period: str) -> str:
+    return urlsafe_b64encode(f"{account}|{period}".encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> tuple[str, str]:
+    with suppress(binascii.Error, ValueError):
+        account, _, period = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().rpartition("|")
+        if _cursor(account, period) == cursor:
+            return account, period
+    raise WrongCall("cursor: write the one that the page before answered, or leave it out")

@@ -1,0 +1,73 @@
+"""GET /v1/alerts/stream: alerts as they come, as server-sent events (WHATWG HTML §9.2).
+
+A client that comes back with `Last-Event-ID`, as EventSource does by itself, goes on where it was; the ids are the
+cursors of `feed.py`, which stay good when this process is another one.
+"""
+
+import time
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
+
+from ledger.errors import LedgerUnavailable
+from schemas.quota_alert import AlertKind
+from streams.api.answers import check_country, policy_in_force
+from streams.api.parts import PartsHere
+from streams.api.problems import documented
+from streams.webhooks.feed import Feed, Filters, check_cursor
+
+router = APIRouter(prefix="/v1", tags=["alerts"])
+
+HEARTBEAT_S = 15.0
+"""A comment is sent as often, so that nobody on the way takes a quiet stream for a dead one."""
+
+_BEGIN = b"retry: 2000\n\n"
+_HEARTBEAT = b": nothing new\n\n"
+_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "`event: alert`, `id:` the cursor, `data:` the alert; comments while there is none",
+    }
+}
+
+
+@router.get(
+    "/alerts/stream",
+    response_class=StreamingResponse,
+    responses=_STREAMED | documented(422),
+)
+async def stream_alerts(
+    parts: PartsHere,
+    *,
+    kind: Annotated[AlertKind | None, Query(description="only of this kind")] = None,
+    country: Annotated[str | None, Query(description="only about this country, ISO 3166-1 alpha-2")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="begin with what was recorded at this time")] = None,
+    last_event_id: Annotated[str | None, Header(description="begin behind this alert")] = None,
+) -> StreamingResponse:
+    """Alerts as they come: from now on, from `since`, or behind `Last-Event-ID`."""
+    if country is not None:
+        check_country(await policy_in_force(parts.reader), country)
+    cursor = check_cursor(last_event_id) if last_event_id else await parts.feed.beginning(since)
+    told = _told(parts.feed, cursor, Filters(kind, country, since))
+    return StreamingResponse(told, media_type="text/event-stream", headers=_HEADERS)
+
+
+async def _told(feed: Feed, cursor: str, filters: Filters) -> AsyncGenerator[bytes]:
+    """The events of one stream. It ends when Redis is away: a client comes back by itself, and loses nothing."""
+    yield _BEGIN
+    said_at = time.monotonic()
+    while True:
+        try:
+            found, cursor = await feed.newer(cursor, filters)
+        except LedgerUnavailable:
+            return
+        for place, alert in found:
+            yield b"event: alert\nid: %s\ndata: %s\n\n" % (place.encode(), alert.model_dump_json().encode())
+        if found or time.monotonic() - said_at > HEARTBEAT_S:
+            if not found:
+                yield _HEARTBEAT
+            said_at = time.monotonic()

@@ -1,0 +1,41 @@
+"""The endpoint of one ledger on a real Redis, called without a server in between."""
+
+import httpx2
+
+from ledger.book.read import Reader
+from ledger.errors import LedgerUnavailable
+from streams.api.app import create_app
+from streams.api.key_ring import KeyRing
+from streams.webhooks.feed import Feed
+from streams.webhooks.jobs import Jobs
+
+
+class Topic(list):
+    """A producer that keeps what it is given; `away` makes it refuse."""
+
+    away = False
+
+    def send_all(self, topic, records):
+        if self.away:
+            raise LedgerUnavailable("Kafka is away: nothing listens at 127.0.0.1:1")
+        self.extend((topic, *record) for record in records)
+        return len(self)
+
+
+def endpoint(redis, ledger, settings, *, producer=None, clock):
+    """The application."""
+    return create_app(
+        settings,
+        reader=Reader(redis, ledger, now=clock),
+        feed=Feed(redis, ledger),
+        jobs=Jobs(redis, ledger),
+        keys=KeyRing(redis, ledger),
+        producer=Topic() if producer is None else producer,
+        clock=clock,
+    )
+
+
+def caller(app, host="127.0.0.1"):
+    """A client of an application: what goes wrong in it is answered, not raised."""
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url=f"http://{host}:8080")

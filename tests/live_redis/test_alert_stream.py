@@ -1,0 +1,159 @@
+"""GET /v1/alerts/stream on a real Redis and a real server: nothing is missed or told twice, and it ends in time."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from ledger.book.keys import Keys
+from ledger.policy import load_policy
+from streams.settings import Settings
+from tests.live_redis.adopting import adopt
+from tests.live_redis.endpoint import caller, endpoint
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class Server(uvicorn.Server):
+    """A server on a free port that says when it listens."""
+
+    def __init__(self, app):
+        super().__init__(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1, lifespan="off"))
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class Desk:
+    """A feed, and whoever listens to it."""
+
+    def __init__(self, redis, ledger):
+        self.redis, self.keys, self.told = redis, Keys(ledger), 0
+        settings = Settings(ledger=ledger, auth="off", secret_key=SecretStr("a key of the tests"))
+        self.app = endpoint(redis, ledger, settings, clock=lambda: NOW)
+
+    async def tell(self, *names, at=NOW, **alert):
+        for name in names:
+            self.told += 1
+            told = {"alert_id": name, "kind": "quota.near_cap", "severity": "warning", "country": "IN"}
+            told |= {"occurred_at": at.isoformat(), "recorded_at": at.isoformat(), "policy_id": "p"}
+            told |= {"policy_sha256": "0", "incident_key": "i", "message": "two\nlines"} | alert
+            fields = {"kind": told["kind"], "country": told["country"], "alert": json.dumps(told)}
+            await self.redis.xadd(self.keys.alerts, fields, id=f"{self.told}-0")
+
+    async def serve(self):
+        """A server that listens, its task and the address of the stream."""
+        server = Server(self.app)
+        task = asyncio.create_task(server.serve())
+        await server.listening.wait()
+        host, port = server.servers[0].sockets[0].getsockname()[:2]
+        return server, task, f"http://{host}:{port}/v1/alerts/stream"
+
+
+@pytest.fixture
+async def desk(redis, ledger):
+    await adopt(redis, ledger, load_policy("annual-50k"))
+    return Desk(redis, ledger)
+
+
+@pytest.fixture
+async def address(desk):
+    server, task, address = await desk.serve()
+    yield address
+    server.should_exit = True
+    await task
+
+
+async def heard(lines, count):
+    """The next events: (name, id, alert_id)."""
+    found, event = [], {}
+    async for line in lines:
+        if line == "" and "data" in event:
+            found.append((event["event"], event["id"], json.loads(event["data"])["alert_id"]))
+            if len(found) == count:
+                return found
+        event = {} if line == "" else event | dict([line.split(": ", 1)])
+    return found
+
+
+class Listener:
+    """One call of the stream, held open."""
+
+    def __init__(self, address, *, after=None, **parameters):
+        self.http = httpx2.AsyncClient(timeout=10)
+        headers = {} if after is None else {"Last-Event-ID": after}
+        self.call = self.http.stream("GET", address, params=parameters, headers=headers)
+
+    async def __aenter__(self):
+        self.answer = await self.call.__aenter__()
+        self.lines = self.answer.aiter_lines()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.call.__aexit__(None, None, None)
+        await self.http.aclose()
+
+
+async def test_a_stream_begins_with_what_comes_from_now_on(desk, address):
+    await desk.tell("before")
+    async with Listener(address) as listener:
+        await desk.tell("a", "b")
+        found = await heard(listener.lines, 2)
+
+    assert listener.answer.headers["content-type"].startswith("text/event-stream")
+    assert found == [("alert", "2", "a"), ("alert", "3", "b")]
+
+
+async def test_whoever_comes_back_with_the_last_id_misses_nothing_though_the_server_is_another(desk, address):
+    await desk.tell("before")
+    async with Listener(address) as listener:
+        await desk.tell("a")
+        [(_, last, _)] = await heard(listener.lines, 1)
+    await desk.tell("missed")
+    server, task, other = await desk.serve()
+    async with Listener(other, after=last) as listener:
+        await desk.tell("b")
+        found = await heard(listener.lines, 2)
+    server.should_exit = True
+    await task
+
+    assert [name for _, _, name in found] == ["missed", "b"]
+
+
+async def test_since_begins_in_the_past_and_filters_choose(desk, address):
+    await desk.tell("long ago", at=NOW - timedelta(days=1))
+    await desk.tell("then")
+    await desk.tell("elsewhere", country="SG")
+    await desk.tell("other", kind="quota.exceeded")
+    async with Listener(address, since=NOW.isoformat(), country="IN", kind="quota.near_cap") as listener:
+        await desk.tell("now")
+        found = await heard(listener.lines, 2)
+
+    assert [name for _, _, name in found] == ["then", "now"]
+
+
+async def test_a_server_that_is_told_to_end_ends_its_streams(desk):
+    server, task, address = await desk.serve()
+    async with Listener(address) as listener:
+        server.should_exit = True
+        await asyncio.wait_for(task, 10)
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await heard(listener.lines, 1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "parameters"),
+    [({"Last-Event-ID": "x"}, {}), ({}, {"country": "ZZ"}), ({}, {"kind": "nonsense"}), ({}, {"since": "yesterday"})],
+)
+async def test_what_cannot_be_streamed_is_422_before_it_begins(desk, headers, parameters):
+    async with caller(desk.app) as http:
+        answer = await http.get("/v1/alerts/stream", params=parameters, headers=headers)
+
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
