@@ -110,6 +110,7 @@ class Policy:
         self.nveu_quarters = lru_cache(maxsize=64)(self._nveu_quarters)
         self.standing = lru_cache(maxsize=16384)(self._standing)
         self.account_cap = lru_cache(maxsize=4096)(self._account_cap)
+        self.regime_on = lru_cache(maxsize=4096)(self._regime_on)
 
     def _standing(self, country: str, day: date) -> Standing:
         """Everything the policy says of a country on a day. Remembered, for every event asks."""
@@ -200,7 +201,7 @@ class Policy:
             return False
         return True
 
-    def regime_on(self, day: date) -> Regime | None:
+    def _regime_on(self, day: date) -> Regime | None:
         """The rule that governs on a day, and whether it is enforced; None before the first."""
         fitting = [entry for entry in self.text.regimes if entry.holds(day)]
         if not fitting:

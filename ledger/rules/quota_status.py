@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 from ledger.policy import Policy
@@ -58,10 +59,9 @@ def quota_status(
     Raises:
         WrongCall: the policy counts by no such period.
     """
-    first, last = policy.period_days(period)
-    day = min(max(today, first), last)
-    tier, _, _ = policy.tier_on(country, day)
-    cap = policy.cap_on(country, day)
+    day, period_end = _day_and_end(policy, period, today)
+    standing = policy.standing(country, day)
+    tier, cap = standing.tier, standing.cap_tpp
     posted = balance.posted_tpp if balance else 0
     reserved = balance.reserved_tpp if balance else 0
     used = Limits(cap, policy.levels, policy.reserved_counts).used(posted, reserved)
@@ -69,7 +69,7 @@ def quota_status(
     levels = policy.levels if cap else ()
     return QuotaStatus(
         country=country,
-        name=policy.countries[country].name,
+        name=standing.name,
         tier=tier,
         period=period,
         cap_tpp=cap,
@@ -84,12 +84,19 @@ def quota_status(
         else [LevelCrossed(level=level, crossed_at=crossed.get(level)) for level in levels],
         held_lines=balance.held_lines if balance else 0,
         last_posted_at=balance.last_posted_at if balance else None,
-        period_end=datetime.combine(last + timedelta(days=1), time(), UTC),
+        period_end=period_end,
         regime=policy.regime_on(day),
         policy_id=policy.id,
         policy_sha256=policy.sha256,
         freshness=freshness,
     )
+
+
+@lru_cache(maxsize=64)
+def _day_and_end(policy: Policy, period: str, today: date) -> tuple[date, datetime]:
+    """The day of a period by which it is told, and when it is over."""
+    first, last = policy.period_days(period)
+    return min(max(today, first), last), datetime.combine(last + timedelta(days=1), time(), UTC)
 
 
 def meter_status(kind: MeterKind, account: str, period: str, balance: Balance, policy: Policy) -> MeterStatus:

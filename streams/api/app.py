@@ -1,5 +1,6 @@
 """Joins the routes to one application. Its parts are made elsewhere and handed in."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from schemas.shipment_event import WireEvent
 from schemas.webhook import WebhookRequest
 from streams.api import accounts, alert_stream, alerts, decisions, health, pages, policy, quotas, shipments, webhooks
 from streams.api.admission import admit, refuse_unknown_parameters
+from streams.api.copies import MAX_AGE_S, Copies
 from streams.api.key_ring import KeyRing
 from streams.api.keys import ALERTS_READ, QUOTA_READ, SHIPMENTS_WRITE, WEBHOOKS_ADMIN
 from streams.api.parts import Parts, Producer
@@ -49,6 +51,7 @@ def create_app(
     keys: KeyRing,
     producer: Producer,
     clock: Callable[[], datetime],
+    copies_max_age_s: float = MAX_AGE_S,
 ) -> FastAPI:
     """The endpoint.
 
@@ -60,6 +63,7 @@ def create_app(
         keys: who may call.
         producer: puts shipments and subscriptions onto Kafka.
         clock: the time, which says what "current" means.
+        copies_max_age_s: how old an answer may be that others asked for; 0 to make each anew.
 
     Raises:
         WrongCall: `QUOTA_WEBHOOK_ALLOW` holds what is no network.
@@ -81,6 +85,7 @@ def create_app(
         guard=ConnectGuard(read_allowed(settings.webhook_allow)),
         secret_box=SecretBox(settings.secret_key) if settings.secret_key else None,
         clock=clock,
+        copies=Copies(copies_max_age_s, time.monotonic),
     )
     install_problems(app)
     for room, scope in _ROOMS:

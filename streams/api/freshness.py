@@ -1,6 +1,7 @@
 """ETag and 304: an answer that says the same has the same tag, however fresh it is."""
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
@@ -9,6 +10,8 @@ from pydantic import BaseModel
 from schemas.quota_status import Freshness
 from streams.api.csv_answer import MEDIA_TYPE as CSV
 from streams.api.csv_answer import csv_headers, csv_text
+
+JSON = "application/json"
 
 HEADER = "Quota-Freshness"
 """Carries the freshness as JSON, in a 304 too, which has no body."""
@@ -21,29 +24,46 @@ TAGGED: dict[int | str, dict[str, Any]] = {
 _APART: dict[str, Any] = {"freshness": True, "items": {"__all__": {"freshness"}}}
 
 
-def tagged(
-    request: Request, answer: BaseModel, freshness: Freshness | None = None, *, as_csv: bool = False
-) -> Response:
-    """An answer with its tag, or 304 if the caller holds just that.
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """An answer, ready to be sent to whoever does not hold it yet."""
+
+    body: bytes
+    media_type: str
+    headers: dict[str, str]
+
+    def sent(self, request: Request) -> Response:
+        """The answer, or 304 if the caller names its tag in `If-None-Match`."""
+        held = [known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")]
+        if self.headers["ETag"] in held or "*" in held:
+            return Response(status_code=304, headers=self.headers)
+        return Response(self.body, headers=self.headers, media_type=self.media_type)
+
+
+def tag(request: Request, answer: BaseModel, freshness: Freshness | None = None, *, as_csv: bool = False) -> Tagged:
+    """An answer with its tag.
 
     Args:
-        request: whose `If-None-Match` names what the caller holds.
+        request: whose address names the next page.
         answer: what to say.
         freshness: how fresh it is, where that can be said.
         as_csv: of a list: its items as CSV.
     """
-    if as_csv:
-        said = csv_text(answer)
-    else:
-        said = answer.model_dump_json(exclude=_APART if "items" in type(answer).model_fields else {"freshness"})
-    tag = f'"{hashlib.sha256(said.encode()).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    headers = {"Cache-Control": "no-cache"}
     if freshness is not None:
         headers[HEADER] = freshness.model_dump_json()
-    held = [known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")]
-    if tag in held or "*" in held:
-        return Response(status_code=304, headers=headers)
     if as_csv:
+        said = csv_text(answer)
         headers |= csv_headers(request, getattr(answer, "next", None))
-        return Response(said, headers=headers, media_type=CSV)
-    return Response(answer.model_dump_json(), headers=headers, media_type="application/json")
+    else:
+        said = answer.model_dump_json(exclude=_APART if "items" in type(answer).model_fields else {"freshness"})
+    headers["ETag"] = f'"{hashlib.sha256(said.encode()).hexdigest()[:32]}"'
+    body = said if as_csv else answer.model_dump_json()
+    return Tagged(body.encode(), CSV if as_csv else JSON, headers)
+
+
+def tagged(
+    request: Request, answer: BaseModel, freshness: Freshness | None = None, *, as_csv: bool = False
+) -> Response:
+    """An answer with its tag, or 304 if the caller holds just that. Arguments as of `tag`."""
+    return tag(request, answer, freshness, as_csv=as_csv).sent(request)

@@ -8,6 +8,8 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from ledger.book.read import Reader
+from streams.api.copies import Copies
+from streams.api.freshness import Tagged
 from streams.api.key_ring import KeyRing
 from streams.kafka.producer import Outgoing
 from streams.settings import Settings
@@ -33,6 +35,7 @@ class Parts:
         guard: which addresses a webhook may have.
         secret_box: keeps webhook secrets; None while no key is set for it.
         clock: the time, which says what "current" means.
+        copies: of answers that many ask for.
     """
 
     settings: Settings
@@ -44,6 +47,7 @@ class Parts:
     guard: ConnectGuard
     secret_box: SecretBox | None
     clock: Callable[[], datetime]
+    copies: Copies[Tagged]
 
 
 async def _parts_of(request: Request) -> Parts:

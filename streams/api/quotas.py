@@ -12,7 +12,7 @@ from schemas.entry import EntryList
 from schemas.quota_status import QuotaList, QuotaStatus
 from streams.api.answers import UnknownCountry, entries_of, past_quota_of, quota_list, quota_of
 from streams.api.csv_answer import DOCUMENTED, Format
-from streams.api.freshness import TAGGED, tagged
+from streams.api.freshness import TAGGED, Tagged, tag, tagged
 from streams.api.parts import PartsHere
 from streams.api.problems import ProblemAnswer, documented
 
@@ -35,10 +35,16 @@ async def list_quotas(
     status: Annotated[Status | None, Query(description="only countries in this state")] = None,
     form: Format = "json",
 ) -> Response:
-    """Every country's balance in one period, by country code."""
-    found = await quota_list(parts.reader, period, parts.clock().astimezone(UTC).date())
-    items = [item for item in found.items if tier in (None, item.tier) and status in (None, item.status)]
-    return tagged(request, found.model_copy(update={"items": items}), found.freshness, as_csv=form == "csv")
+    """Every country's balance in one period, by country code. Answered from a copy that is at most 0.1 s old."""
+    today = parts.clock().astimezone(UTC).date()
+
+    async def make() -> Tagged:
+        found = await quota_list(parts.reader, period, today)
+        items = [item for item in found.items if tier in (None, item.tier) and status in (None, item.status)]
+        return tag(request, found.model_copy(update={"items": items}), found.freshness, as_csv=form == "csv")
+
+    answer = await parts.copies.get((period, today, tier, status, form), make)
+    return answer.sent(request)
 
 
 @router.get("/{iso2}", response_model=QuotaStatus, responses=TAGGED | documented(404, 422))

@@ -32,6 +32,7 @@ def endpoint(redis, ledger, settings, *, producer=None, clock):
         keys=KeyRing(redis, ledger),
         producer=Topic() if producer is None else producer,
         clock=clock,
+        copies_max_age_s=0,
     )
 
 
