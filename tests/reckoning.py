@@ -18,6 +18,7 @@ NAMES = {
 TIER_1 = {"DE", "US"}
 QUARTERS = [f"{year}-Q{quarter}" for year in range(2024, 2028) for quarter in (1, 2, 3, 4)]
 FOLLOWERS = ("shipment.returned", "shipment.cancelled", "shipment.corrected", "shipment.resolved")
+ADJUSTED = "ledger.adjusted"
 
 
 def key_of(event):
@@ -61,11 +62,13 @@ def reckon(key, events, policy_of, at):
     original = next((event for event in events if key_of(event) == key), None)
     followers = [event for event in events if event is not original]
     outcomes, moved = {}, Counter()
-    if original is None or original["type"] in FOLLOWERS:
+    if original is None or original["type"] in (*FOLLOWERS, ADJUSTED):
         verdict = "waiting" if original is None else "void"
         selves = [original] if original and named_by(original) == key else []
         outcomes = {key_of(event): verdict for event in followers + selves if event["type"] in FOLLOWERS}
-        return Counter(), set(), outcomes, moved
+        if original and original["type"] == ADJUSTED:
+            outcomes[key] = "applied"
+        return adjusted(original), set(), outcomes, moved
     corrections = [event for event in followers if event["type"] == "shipment.corrected"]
     standing = max(corrections, key=said_order, default=original)
     for event in [original, *corrections]:
@@ -105,6 +108,23 @@ def reckon(key, events, policy_of, at):
     return balances, held, outcomes, moved
 
 
+def reckon_all(events, policy_of, at):
+    """What all families come to together.
+
+    Returns:
+        (balances by (account, period, state), how many lines are held, what waits by key, outcomes by key).
+    """
+    balances, held_lines, waits, outcomes = Counter(), 0, {}, {}
+    for key, family in families(events).items():
+        found, lines, told, _ = reckon(key, family, policy_of, at)
+        balances.update(found)  # unlike `+=`, it keeps what lies below zero
+        held_lines += len(lines)
+        waits |= {name: "waiting" for name, outcome in told.items() if outcome == "waiting"}
+        waits |= {key: "held"} if lines else {}
+        outcomes |= told
+    return Counter({place: tpp for place, tpp in balances.items() if tpp}), held_lines, waits, outcomes
+
+
 def reckon_as_of(key, events, policy_of, at, moment):
     """The balances of one family at a moment of the past, as its events tell of it now.
 
@@ -118,6 +138,14 @@ def reckon_as_of(key, events, policy_of, at, moment):
         return Counter()
     then = [event for event in events if event is original or event["type"] in lasting or happened(event) <= moment]
     return reckon(key, then, policy_of, min(at, moment))[0]
+
+
+def adjusted(event):
+    """What a person booked, if that is what the event is."""
+    if event is None or event["type"] != ADJUSTED:
+        return Counter()
+    told = event["data"]
+    return Counter({(f"country:{told['country']}", told["period"], "posted"): told["tpp"]})
 
 
 def unpack(lines):

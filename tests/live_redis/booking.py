@@ -55,6 +55,22 @@ class Desk:
     async def tick(self, minute):
         await self.book.tick(minute, rules=self.rules)
 
+    async def snapshot(self):
+        """The ledger's keys as they are at this moment."""
+        names = await self.redis.keys(self.keys.pattern)
+        reading = self.redis.pipeline(transaction=True)
+        for name in names:
+            reading.dump(name)
+        return dict(zip(names, await reading.execute(), strict=True))
+
+    async def restore(self, kept):
+        """Redis as it was at that moment, as after the loss of its last writes."""
+        writing = self.redis.pipeline(transaction=True)
+        writing.delete(*await self.redis.keys(self.keys.pattern))
+        for name, content in kept.items():
+            writing.restore(name, 0, content)
+        await writing.execute()
+
     async def accounts(self):
         kept = await self.redis.hgetall(self.keys.balances)
         return [account_of(name, record) for name, record in kept.items()]
@@ -68,6 +84,10 @@ class Desk:
 
     async def held_lines(self):
         return sum(account.held_lines for account in await self.accounts())
+
+    async def overdue(self, minute):
+        """How many reservations a tick of that minute would free."""
+        return await self.redis.zcount(self.keys.expiries, "-inf", minute * 60_000)
 
     async def alerts(self):
         entries = await self.redis.lrange(self.keys.outbox, 0, -1)

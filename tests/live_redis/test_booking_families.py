@@ -1,7 +1,6 @@
 """Families on a real Redis: whatever the order, the partition, the repetition or the cut, the same balances."""
 
 import asyncio
-from collections import Counter
 from functools import partial
 from random import Random
 
@@ -22,15 +21,7 @@ def open_book(any_redis, ledger):
 
 def reckoned(events, policy, minute):
     """(balances, held lines that an account counts, what waits) of all families together."""
-    balances, held, waits = Counter(), 0, {}
-    for key, family in reckoning.families(events).items():
-        found, lines, outcomes, _ = reckoning.reckon(key, family, lambda _: policy, minute_of(minute))
-        balances += found
-        held += len(lines)
-        waits |= {name: "waiting" for name, outcome in outcomes.items() if outcome == "waiting"}
-        if lines:
-            waits[key] = "held"
-    return balances, held, waits
+    return reckoning.reckon_all(events, lambda _: policy, minute_of(minute))[:3]
 
 
 @pytest.mark.parametrize("policy", POLICIES)

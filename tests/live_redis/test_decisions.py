@@ -23,10 +23,7 @@ def open_book(any_redis, ledger):
 
 
 def reckoned_outcomes(events, policy, minute):
-    outcomes = {}
-    for key, family in reckoning.families(events).items():
-        outcomes |= reckoning.reckon(key, family, lambda _: policy, minute_of(minute))[2]
-    return outcomes
+    return reckoning.reckon_all(events, lambda _: policy, minute_of(minute))[3]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
