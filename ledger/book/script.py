@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,7 @@ class Script:
 
     def __init__(self, redis: Redis, path: Path) -> None:
         self._redis = redis
-        self._text = path.read_text()
-        self._sha1 = hashlib.sha1(self._text.encode()).hexdigest()  # noqa: S324  Redis names scripts by SHA-1
+        self._text, self._sha1 = _read(path)
 
     async def __call__(self, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run it.
@@ -78,6 +78,13 @@ class Script:
                 raise
         await asked(self._redis.script_load(self._text))
         return await asked(self._redis.evalsha(self._sha1, *call))
+
+
+@cache
+def _read(path: Path) -> tuple[str, str]:
+    """A script, and by what Redis names it."""
+    text = path.read_text()
+    return text, hashlib.sha1(text.encode()).hexdigest()  # noqa: S324
 
 
 def _names_a_passing_code(failure: RedisError) -> bool:

@@ -30,24 +30,23 @@ class LogModel:
     Attributes:
         records: partition -> its records in order.
         ends: partition -> the offset after its last record, or after the marker behind it.
+        lasts: partition -> the offset of its last record, if it has any.
     """
 
     def __init__(self, random: Random) -> None:
         self._random = random
         self.records: dict[TP, list[LoggedRecord]] = defaultdict(list)
         self.ends: dict[TP, int] = defaultdict(int)
+        self.lasts: dict[TP, int] = {}
 
     def append(self, tp: TP, key, value, headers=(), *, holes: bool = False) -> LoggedRecord:
         """Write a record."""
         record = LoggedRecord(self.ends[tp], key, value, list(headers), RECORD_TIME_MS + len(self.records[tp]))
         self.records[tp].append(record)
         self.ends[tp] += 2 if holes and self._random.random() < 0.15 else 1
+        self.lasts[tp] = record.offset
         return record
 
     def after(self, tp: TP, position: int, count: int) -> list[LoggedRecord]:
         """The next records from a position on."""
         return [record for record in self.records[tp] if record.offset >= position][:count]
-
-    def last(self, tp: TP) -> int:
-        """The offset of the last record, -1 if there is none."""
-        return self.records[tp][-1].offset if self.records[tp] else -1

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from redis.exceptions import NoScriptError
 
@@ -63,8 +64,8 @@ class RedisModel:
         self.data = {key: value.copy() for key, value in self.states[-1].items()}
         self.loaded.clear()
 
-    def _kept(self, key, kind=dict):
-        return self.data.get(key) or kind()
+    def _kept(self, key, nothing=MappingProxyType({})):
+        return self.data.get(key) or nothing
 
     def _written(self, key, kind=dict):
         self._changed.add(key)
@@ -83,11 +84,11 @@ class RedisModel:
         return dict(self._kept(key))
 
     def hset(self, key, field=None, value=None, mapping=None):
-        mapping = mapping or {field: value}
         kept = self._written(key)
-        new = sum(_b(field) not in kept for field in mapping)
-        kept.update({_b(field): _b(value) for field, value in mapping.items()})
-        return new
+        before = len(kept)
+        for name, text in (mapping or {field: value}).items():
+            kept[_b(name)] = _b(text)
+        return len(kept) - before
 
     def hsetnx(self, key, field, value):
         if _b(field) in self._kept(key):
@@ -102,7 +103,7 @@ class RedisModel:
 
     def lrange(self, key, start, end):
         assert (start, end >= 0) == (0, True)
-        return self._kept(key, list)[: end + 1]
+        return self._kept(key, [])[: end + 1]
 
     def xrange(self, key, first, last):
         assert first == last
@@ -259,7 +260,7 @@ class RedisModel:
 
     def _remove_relayed(self, keys, args):
         """As `remove_relayed.lua`."""
-        kept = self._kept(keys[0], list)
+        kept = self._kept(keys[0], [])
         for number, entry in enumerate(args):
             if kept[:1] != [entry] and ("conditional removal" not in self.off or not kept):
                 return number
@@ -407,6 +408,6 @@ def _cjson(value):
 
 
 def _b(value):
-    if isinstance(value, bytes):
+    if type(value) is bytes:
         return value
-    return value.encode() if isinstance(value, str) else str(value).encode()
+    return (value if type(value) is str else str(value)).encode()

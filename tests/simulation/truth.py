@@ -37,7 +37,7 @@ class Truth:
         self._world = world
         self._sent = defaultdict(list)
         self._contents = {}
-        self._parked = {}
+        self._parked = defaultdict(dict)
         self._told = {}
         self._entries = {}
 
@@ -51,8 +51,8 @@ class Truth:
         """The ledger wrote a record: a reject or an alert."""
         if topic == "shipments.rejected":
             headers = dict(record.headers)
-            place = int(headers["quota-partition"]), int(headers["quota-offset"])
-            self._parked[place] = headers["quota-reason"].decode()
+            parked = self._parked[int(headers["quota-partition"])]
+            parked[int(headers["quota-offset"])] = headers["quota-reason"].decode()
         elif topic == "alerts":
             alert = json.loads(record.value)
             _expect(_gist(self._told.setdefault(alert["alert_id"], alert)) == _gist(alert), "one id, two alerts", alert)
@@ -63,10 +63,11 @@ class Truth:
         """What holds at every moment."""
         data = self._world.redis.data
         self._check_settled(data.get(KEYS.meta, {}), data.get(KEYS.ids, {}))
-        entries = [self._read(fields) for fields in data.get(KEYS.journal, {}).values()]
-        sums, told = Counter(), set()
-        for charged, alerts in entries:
-            sums.update(charged)
+        sums, told = defaultdict(int), set()
+        for fields in data.get(KEYS.journal, {}).values():
+            charged, alerts = self._read(fields)
+            for place, tpp in charged.items():
+                sums[place] += tpp
             told |= alerts
         _expect(self._balances() == _without_zeros(sums), "a balance is not the sum of its entries", sums)
         waiting = {_id_of(entry) for entry in data.get(KEYS.outbox, ())}
@@ -75,14 +76,15 @@ class Truth:
     def _check_settled(self, meta, ids) -> None:
         for partition, records in self._sent.items():
             checkpoint = int(meta.get(b"checkpoint:shipments:%d" % partition, -1))
+            parked = self._parked[partition]
             for sent in records:
                 if sent.offset > checkpoint:
                     break
-                if (partition, sent.offset) in self._parked:
+                if sent.offset in parked:
                     continue
                 remembered = ids.get(sent.key_digest, b"") if sent.event else b""
-                same = self._contents.get((sent.key_digest, remembered[:8])) == sent.content
-                _expect(same, "passed by the checkpoint, but neither booked nor parked", _name(sent))
+                if self._contents.get((sent.key_digest, remembered[:8])) != sent.content:
+                    raise Broken(f"passed by the checkpoint, but neither booked nor parked: {_name(sent)}")
 
     def _read(self, fields):
         """The sums and the alert ids of one journal entry, read once."""
@@ -192,7 +194,7 @@ class Truth:
                 partitions[sent.key].add(partition)
         for partition, records in self._sent.items():
             for sent in records:
-                reason = self._parked.get((partition, sent.offset))
+                reason = self._parked[partition].get(sent.offset)
                 if sent.event is None:
                     _expect(reason not in (None, "conflict", "internal_error"), f"parked as {reason}", _name(sent))
                 elif sent.event != events[sent.key]:

@@ -4,13 +4,12 @@ Modelled are the consumer that fetches, the group that assigns, and the process 
 is a queue of runs a topic. A name in `off` switches off one of the guards that live here.
 """
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from unittest import mock
 
 from faust.types import TP
@@ -89,10 +88,10 @@ class Worker:
         self.frozen = False
         self.joined = False
         self.places: dict[TP, int] = {}
-        self.queues: dict[str, deque] = defaultdict(deque)
+        self.queues: dict[str, deque] = {topic: deque() for topic in (SHIPMENTS, ALERTS, KEPT)}
         self.fetcher = Fetcher(self)
         self._redis = world.client(self)
-        with mock.patch.object(streams.worker, "connect", return_value=self._redis):
+        with mock.patch.object(streams.worker, "connect", self._connected):
             self.parts = Parts(SETTINGS, self)
         self.handlers = {SHIPMENTS: self.parts.debit, ALERTS: self.parts.deliver, KEPT: self.parts.keep}
         self.tasks: dict[str, Task] = {}
@@ -102,6 +101,9 @@ class Worker:
     def consumer(self):
         """Of the Faust app, that this stands for."""
         return self
+
+    def _connected(self, _url):
+        return self._redis
 
     def begin(self, name, coroutine):
         """Begin to do something, in the place of what bore that name before."""
@@ -160,10 +162,11 @@ class Worker:
 
     def fetch(self, random):
         """Take some records off one partition, stamp them, and queue them."""
+        lasts, queues = self.world.log.lasts, self.queues
         ready = [
             tp
             for tp, place in self.places.items()
-            if place <= self.world.log.last(tp) and len(self.queues[tp.topic]) < RUNS_WAITING_MAX
+            if place <= lasts.get(tp, -1) and len(queues[tp[0]]) < RUNS_WAITING_MAX
         ]
         if not ready:
             return
@@ -196,10 +199,11 @@ class Worker:
 
     # --------------------------------------------------------------------------------------------------------- agents
 
-    def work(self, topic):
-        """Have the topic's agent take its next run."""
-        if self.queues[topic] and topic not in self.tasks:
-            self.begin(topic, self._settle(self.queues[topic].popleft()))
+    def work(self):
+        """Have every topic's agent take its next run."""
+        for topic, runs in self.queues.items():
+            if runs and topic not in self.tasks:
+                self.begin(topic, self._settle(runs.popleft()))
 
     async def _settle(self, run):
         handle, tp = self.handlers[run.topic], TP(run.topic, run.partition)
@@ -266,7 +270,6 @@ def simulated_edges(world) -> Iterator[None]:
         (ledger.book.kept_settings, "read_decision", _read_decision),
         (ledger.book.setting, "policy_from_document", world.policy_of_document),
         (ledger.book.adopted, "policy_from_document", world.policy_of_document),
-        (Path, "read_text", _read_text),
     )
     with no_event_loop(), ExitStack() as patched:
         for module, name, stand_in in edges:
@@ -274,9 +277,8 @@ def simulated_edges(world) -> Iterator[None]:
         yield
 
 
-# Histories share their few policies and scripts: each is read once.
+# Histories share their few policies: each is read once.
 _read_decision = lru_cache(maxsize=256)(ledger.book.kept_settings.read_decision)
-_read_text = lru_cache(maxsize=64)(Path.read_text)
 
 
 def _first_adoption(policy, number, **_told):

@@ -197,14 +197,13 @@ class World:
             for process in (*self.workers.values(), self.operator)
             if not process.frozen
             for name, task in process.tasks.items()
-            if task.effect is not None and task.effect.rests == resting
+            if (effect := task.effect) is not None and effect.rests == resting
         ]
 
     def _work(self) -> None:
         for worker in self.workers.values():
-            for topic in worker.handlers:
-                if not worker.frozen and worker.joined:
-                    worker.work(topic)
+            if worker.joined and not worker.frozen:
+                worker.work()
         if ready := self._alive(resting=False):
             debits = [one for one in ready if one[1] == SHIPMENTS]
             self._step(*self.random.choice(debits if debits and self.random.random() < DEBITS_FIRST else ready))
@@ -264,7 +263,8 @@ class World:
         self.tell(f"{worker.name} {how}")
         worker.end()
         worker.joined = False
-        worker.queues.clear()
+        for queue in worker.queues.values():
+            queue.clear()
         self._rebalance()
 
     def _freeze(self) -> None:
@@ -448,9 +448,8 @@ class World:
 
     def _work_all(self) -> bool:
         for worker in self.workers.values():
-            for topic in worker.handlers:
-                if worker.joined:
-                    worker.work(topic)
+            if worker.joined:
+                worker.work()
         ready = self._alive(resting=False)
         for process, name in ready:
             if name in process.tasks and process.tasks[name].effect is not None:
@@ -467,8 +466,8 @@ class World:
 
     def _done(self) -> bool:
         meta = self.redis.hgetall(KEYS.meta)
-        ends = {tp: self.log.last(tp) for tp in self.log.records if tp.topic != REJECTED}
-        settled = all(int(meta.get(f"checkpoint:{t}:{p}".encode(), -1)) == last for (t, p), last in ends.items())
+        lasts = {tp: last for tp, last in self.log.lasts.items() if tp.topic != REJECTED}
+        settled = all(int(meta.get(f"checkpoint:{t}:{p}".encode(), -1)) == last for (t, p), last in lasts.items())
         ticked = int(meta.get(b"checkpoint:tick", -1)) == minute_number(self.now)
         return settled and ticked and b"adopting" not in meta and not self.redis.data.get(KEYS.outbox)
 
@@ -480,17 +479,18 @@ class Client:
         self._world, self._process = world, process
 
     def __getattr__(self, command):
-        return partial(self._call, command)
+        async def call(*args, **named):
+            answer = await happens(lambda: self._world.on_redis(self._process, command, args, named))
+            if isinstance(answer, Torn):
+                answer = await happens(lambda: self._world.finish(answer))
+            return answer
+
+        self.__dict__[command] = call
+        return call
 
     def pipeline(self):
         """Several commands at one moment."""
         return Pipeline(self)
-
-    async def _call(self, command, *args, **named):
-        answer = await happens(lambda: self._world.on_redis(self._process, command, args, named))
-        if isinstance(answer, Torn):
-            answer = await happens(lambda: self._world.finish(answer))
-        return answer
 
 
 class Pipeline:
@@ -560,7 +560,9 @@ def _cut(policy):
     document["chips"] = [row | {"source_url": "", "note": ""} for row in document["chips"] if row["model"] in PARTS]
     text += json.dumps(document["countries"])
     document["sources"] = [row | {"document": ""} for row in document["sources"] if row["key"] in text]
-    return policy_from_document(document)
+    cut = policy_from_document(document)
+    cut.document = lambda: {"policy": {"id": cut.id}}  # all that `policy_of_document` asks of it
+    return cut
 
 
 def _drawn(random) -> Mix:
