@@ -71,7 +71,7 @@ def read_event(
         RejectedRecord: with every error found at once.
     """
     if not value:
-        raise _rejected("tombstone", "", "the record has no value; an event is a JSON object, a cancel is an event too")
+        raise _rejected("tombstone", "", "the record has no value; write a JSON object, a cancel is an event too")
     if len(value) > SIZE_MAX:
         raise _rejected("too_large", "", f"{len(value)} bytes; write at most {SIZE_MAX}, split the shipment's lines")
     wire: Any = read_quickly(value)
@@ -160,9 +160,10 @@ def _assemble(envelope: Any, data: Any, recorded_at: datetime | None) -> Shipmen
     if kind is None:
         errors.append(FieldError("missing_field", "type", f"write one of {', '.join(EVENT_TYPES)}"))
     elif kind not in _types:
-        errors.append(FieldError("unknown_type", "type", f"{kind!r} is not one of {', '.join(EVENT_TYPES)}"))
+        advice = f"found {_short(kind)}; write one of {', '.join(EVENT_TYPES)}"
+        errors.append(FieldError("unknown_type", "type", advice))
     if data is None:
-        errors.append(FieldError("missing_field", "data", "a structured CloudEvent carries the shipment in data"))
+        errors.append(FieldError("missing_field", "data", "write the shipment there, as a JSON object"))
     elif kind in _types:
         _check_needed_fields(kind, time, data, prefix, errors)
         _check_time(data, time, recorded_at, prefix, errors)
@@ -246,7 +247,7 @@ def _text(named: dict[str, bytes | None], name: str) -> str | None:
     try:
         text = header.decode()
     except UnicodeDecodeError:
-        raise _rejected("bad_value", name, "is not UTF-8") from None
+        raise _rejected("bad_value", name, "is not UTF-8; write it in UTF-8") from None
     if len(text) > NAME_MAX:
         raise _rejected("bad_value", name, f"has {len(text)} characters; write at most {NAME_MAX}")
     if found := _control_character.search(text):
@@ -365,7 +366,8 @@ def _refuse_control_characters(value: bytes, event: ShipmentEvent) -> None:
 
 def _control_characters(event: ShipmentEvent) -> Iterable[FieldError]:
     """Line breaks and tabs may stand in free text; other control characters hide things from a reader."""
-    pending: list[tuple[str, Any]] = [("id", event.id), ("source", event.source), ("", event.known_data())]
+    data = (event.data_prefix.rstrip("."), event.known_data())
+    pending: list[tuple[str, Any]] = [("id", event.id), ("source", event.source), data]
     while pending:
         where, value = pending.pop()
         if isinstance(value, dict):
