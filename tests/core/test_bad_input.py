@@ -83,3 +83,10 @@ def test_what_passes_the_door_can_be_counted_exactly_in_lua(quantity, tpp_each):
     else:
         judged = judge(read_event(said, default_source="/k"), ANNUAL)
         assert all(due.tpp == quantity * tpp_each for due in judged.charges)
+
+
+def test_of_a_name_that_stands_twice_the_last_value_counts_whichever_reader_reads_it():
+    said = encoded(shipment_document()).replace(b'"destination": "IN"', b'"destination": "US", "destination": "IN"')
+    slowly = said.replace(b'"US"', b"7")  # only the thorough reader gets past this one
+
+    assert {read_event(value, default_source="/k").data["destination"] for value in (said, slowly)} == {"IN"}
