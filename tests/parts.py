@@ -121,35 +121,55 @@ def kafka_jars() -> Path:
 
 
 def _start_broker(home: Path, register: Register) -> str:
-    if shutil.which("java") is None:
-        raise NotHere("a JVM is not installed")
-    jars = kafka_jars()
     for attempt in (1, 2):  # a port may be taken between asking for it and listening on it
-        folder = home / str(attempt)
+        broker = ApacheKafka(home / str(attempt), register)
+        if broker.start():
+            shared_children.append(broker.child)
+            return broker.bootstrap
+        end_all([broker.child])
+    raise RuntimeError(f"Apache Kafka did not start:\n{broker.child.log_tail()}")
+
+
+class ApacheKafka:
+    """A broker with a folder and a port of its own: killed and started again, it goes on with its data.
+
+    Args:
+        folder: for its data and its log; made here.
+        register: the list of the guard that ends it.
+
+    Raises:
+        NotHere: there is no JVM, or the jars cannot be had.
+    """
+
+    child: Child
+
+    def __init__(self, folder: Path, register: Register) -> None:
+        if shutil.which("java") is None:
+            raise NotHere("a JVM is not installed")
+        self._folder, self._register, self._port = folder, register, free_port()
+        self._java = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{kafka_jars()}/*"]
+        self._properties = folder / "server.properties"
+        self.bootstrap = f"127.0.0.1:{self._port}"
         folder.mkdir(parents=True)
-        port = free_port()
-        child = _launch(folder, jars, port, register)
-        if kafka_is_up(child, port):
-            shared_children.append(child)
-            return f"127.0.0.1:{port}"
-        end_all([child])
-    raise RuntimeError(f"Apache Kafka did not start:\n{child.log_tail()}")
+        recipe = (RECIPE / "server.properties").read_text()
+        filled = {"{port}": str(self._port), "{controller_port}": str(free_port()), "{home}": str(folder)}
+        for blank, value in filled.items():
+            recipe = recipe.replace(blank, value)
+        self._properties.write_text(recipe)
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._properties)]
+        subprocess.run([*self._java, *storage], check=True, capture_output=True, timeout=START_S)
 
+    def launch(self) -> None:
+        """Start its process."""
+        logging = f"-Dlog4j2.configurationFile={RECIPE / 'log4j2.properties'}"
+        command = [*self._java, logging, "kafka.Kafka", str(self._properties)]
+        self.child = Child("Apache Kafka", command, log=self._folder / "kafka.log", register=self._register)
 
-def _launch(folder: Path, jars: Path, port: int, register: Register) -> Child:
-    recipe = (RECIPE / "server.properties").read_text()
-    filled = {"{port}": str(port), "{controller_port}": str(free_port()), "{home}": str(folder)}
-    for blank, value in filled.items():
-        recipe = recipe.replace(blank, value)
-    properties = folder / "server.properties"
-    properties.write_text(recipe)
-    java = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    storage = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]
-    subprocess.run(storage, check=True, capture_output=True, timeout=START_S)
-    logging = f"-Dlog4j2.configurationFile={RECIPE / 'log4j2.properties'}"
-    command = [*java, logging, "kafka.Kafka", str(properties)]
-    return Child("Apache Kafka", command, log=folder / "kafka.log", register=register)
+    def start(self) -> bool:
+        """Start its process, and wait until it answers; whether it does."""
+        self.launch()
+        return kafka_is_up(self.child, self._port)
 
 
 def kafka_is_up(child: Child, port: int) -> bool:
