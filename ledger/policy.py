@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from ledger.policy_document import (
     CapEntry,
     NveuCap,
     Sourced,
+    TierEntry,
     Wrong,
     find_policy,
     inherited_entries,
@@ -37,6 +38,8 @@ __all__ = ["DATA", "Policy", "Standing", "load_policy", "policy_from_document", 
 
 DATA = Path(__file__).parent / "data"
 """The package's own data files."""
+
+_A_DAY = timedelta(days=1)
 
 _OWN_COLUMNS = ("vendor", "model", "tpp")
 """The columns that a user's chip table cannot do without."""
@@ -153,11 +156,12 @@ class Policy:
         """The cap in TPP that a country has on a day: None without one (Tier 1), 0 in Tier 3."""
         return self.standing(country, day).cap_tpp
 
-    def _account_cap(self, account: str, period: str) -> int | None:
-        """The cap by which an account's alert levels are measured: that of the period's last day.
+    def _account_cap(self, account: str, period: str, today: date) -> int | None:
+        """The cap by which an account's alert levels are measured on a day; before or after the period, on its nearest.
 
         None where none applies: Tier 1, Tier 3, a period that is none of this policy's, a kind without a meter, or one
-        whose cap comes with each event (uveu).
+        whose cap comes with each event (uveu). What a company may have by the end of a quarter (nveu) holds all
+        through it.
         """
         kind, _, name = account.partition(":")
         if kind == "lpp":
@@ -168,8 +172,32 @@ class Policy:
             return fitting[-1] if fitting else None
         if kind != "country" or name not in self.countries or not self.counts_by(period):
             return None
-        standing = self.standing(name, self.period_days(period)[1])
+        standing = self.standing(name, self._day_within(period, today))
         return standing.cap_tpp if standing.tier == 2 else None  # noqa: PLR2004
+
+    def cap_changed_on(self, account: str, period: str, today: date) -> date | None:
+        """Since which day of a period an account's cap is what it is today; None if it is since the period began."""
+        kind, _, country = account.partition(":")
+        if kind != "country" or not self.counts_by(period):
+            return None
+        first, day = self.period_days(period)[0], self._day_within(period, today)
+        cap_tpp = self.account_cap(account, period, day)
+        for change in sorted(self._changes_for(country), reverse=True):
+            if first < change <= day and self.account_cap(account, period, change - _A_DAY) != cap_tpp:
+                return change
+        return None
+
+    def _day_within(self, period: str, day: date) -> date:
+        """The day, or the period's nearest to it."""
+        first, last = self.period_days(period)
+        return min(max(day, first), last)
+
+    def _changes_for(self, country: str) -> set[date]:
+        """The days on which a tier or cap of a country begins or has ended."""
+        stated: Sequence[TierEntry | CapEntry] = (*self.text.tiers, *self.text.caps)
+        entries = [entry for entry in stated if entry.countries is None or country in entry.countries]
+        begins = {entry.valid_from for entry in entries}
+        return begins | {entry.valid_to + _A_DAY for entry in entries if entry.valid_to < date.max}
 
     def levels_of(self, kind: str) -> tuple[int, ...]:
         """The alert levels of a kind of account, percent of its cap, beside the cap itself."""

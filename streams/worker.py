@@ -253,6 +253,7 @@ class WorkerParts:
         while True:
             try:
                 await self._position.check_log(await asyncio.to_thread(self._identity.read))
+                await self._let_time_pass()  # before anything is posted: it is measured by the caps of the day
                 found = await self._position.checkpoints(partition_names(partitions))
             except LedgerUnavailable as failure:
                 if asyncio.get_running_loop().time() > deadline:

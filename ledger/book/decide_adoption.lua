@@ -3,7 +3,7 @@
   Take over one record of quota.settings that decides on an adoption: the policy is in force, or the adoption is given
   up; either way the ledger is open again. The first record of a number decides, further ones change nothing.
 
-  KEYS[1]  meta       hash  checkpoint:<partition>, adoption, adopting, policy, entries
+  KEYS[1]  meta       hash  checkpoint:<partition>, adoption, adopting, policy, entries, today
   KEYS[2]  policies   hash  SHA-256 -> adopted document
   KEYS[3]  adoptions  hash  number -> adoption
   KEYS[4]  balances   hash  account|period -> the account's record
@@ -20,7 +20,9 @@
   ARGV[9]  begins     JSON, partition of shipments -> first offset that the policy rules
   ARGV[10] entries    the journal's last number when the accounts were read, "" for none
   ARGV[11] accounts   JSON rows [field, expected record, record to write] of those that are measured anew
-  ARGV[12] first alert for the outbox, and so on
+  ARGV[12] before     the ledger's day by which the accounts were measured when they were read, "" for none
+  ARGV[13] today      its day from now on: that of the adoption, unless it is further
+  ARGV[14] first alert for the outbox, and so on
 
   Returns {status, ...}
     "kept"    the record is taken over, or passed over because its number was decided on; the checkpoint follows
@@ -31,7 +33,7 @@
   Why a script: a posting between reading the accounts and opening would be measured by the limits before.
 ]]
 local name = 'checkpoint:' .. ARGV[1]
-local meta = redis.call('HMGET', KEYS[1], name, 'adoption', 'entries')
+local meta = redis.call('HMGET', KEYS[1], name, 'adoption', 'entries', 'today')
 local checkpoint, decided, number = meta[1] or '-1', tonumber(meta[2] or '0'), tonumber(ARGV[4])
 if tonumber(checkpoint) < tonumber(ARGV[2]) then return {'fenced', checkpoint} end
 if tonumber(checkpoint) < tonumber(ARGV[3]) then checkpoint = ARGV[3] end
@@ -42,7 +44,7 @@ end
 if decided ~= number - 1 or ARGV[5] == 'pass over' then return {'moved'} end
 
 if ARGV[5] == 'adopt' then
-  if (meta[3] or '') ~= ARGV[10] then return {'moved'} end
+  if (meta[3] or '') ~= ARGV[10] or (meta[4] or '') ~= ARGV[12] then return {'moved'} end
   local begins, topics = cjson.decode(ARGV[9]), {}
   for partition in pairs(begins) do topics[string.match(partition, '^(.*):')] = true end
   local all = redis.call('HGETALL', KEYS[1])
@@ -58,10 +60,11 @@ if ARGV[5] == 'adopt' then
     if redis.call('HGET', KEYS[4], row[1]) ~= row[2] then return {'moved'} end
   end
   for _, row in ipairs(rows) do redis.call('HSET', KEYS[4], row[1], row[3]) end
-  for i = 12, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
+  for i = 14, #ARGV do redis.call('RPUSH', KEYS[5], ARGV[i]) end
   redis.call('HSET', KEYS[2], ARGV[6], ARGV[7])
   redis.call('HSET', KEYS[3], ARGV[4], ARGV[8])
   redis.call('HSET', KEYS[1], 'policy', ARGV[6])
+  if ARGV[13] ~= '' then redis.call('HSET', KEYS[1], 'today', ARGV[13]) end
 end
 redis.call('HSET', KEYS[1], 'adoption', ARGV[4], name, checkpoint)
 redis.call('HDEL', KEYS[1], 'adopting')

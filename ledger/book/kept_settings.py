@@ -21,8 +21,10 @@ from ledger.book.outbox import outbox_entry
 from ledger.book.remeasure import remeasure
 from ledger.book.script import Script, asked
 from ledger.book.setting import AdoptionMade, Decision, Setting, read_decision
+from ledger.book.today import Today, day_in_text
 from ledger.errors import LedgerError, PositionLost
 from ledger.policy import Policy
+from ledger.rules.adoptions import Yardstick
 from ledger.rules.alerts import adopted_alert
 from schemas.adoption import Closure
 
@@ -45,6 +47,7 @@ class KeptSettings:
         self._redis = redis
         self._keys = Keys(ledger)
         self.adopted = Adopted(redis, ledger)
+        self._today = Today(redis, ledger)
         self._copy = Script(redis, _HERE / "keep_settings.lua")
         self._close = Script(redis, _HERE / "close_ledger.lua")
         self._decide = Script(redis, _HERE / "decide_adoption.lua")
@@ -122,10 +125,13 @@ class KeptSettings:
         adoption, alerts = made.adoption, []
         entries = await asked(self._redis.hget(self._keys.meta, "entries"))
         before, rows = await self.adopted.rules(), []
+        was = today = await self._today.read()
         if before is not None and before.number < adoption.number:
             records = await asked(self._redis.hgetall(self._keys.balances))
             after = before.and_then(adoption, made.policy)
-            changed = await asyncio.to_thread(remeasure, records, before, after)
+            today = max(was, adoption.adopted_at.date())
+            yardsticks = Yardstick(before, was), Yardstick(after, today)
+            changed = await asyncio.to_thread(remeasure, records, *yardsticks, adoption.adopted_at)
             alerts = [adopted_alert(adoption, after.name_of(adoption), before.adoptions[-1]), *changed.alerts]
             rows = changed.rows
         return [
@@ -135,6 +141,8 @@ class KeptSettings:
             json.dumps(adoption.begins),
             entries or "",
             json.dumps(rows),
+            day_in_text(was),
+            day_in_text(today),
             *(outbox_entry(timestamp_ms, alert) for alert in alerts),
         ]
 

@@ -8,7 +8,7 @@ answer is dealt with here, and the call is made again, saying what it was told.
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,12 @@ from ledger.book.outbox import outbox_entry
 from ledger.book.place import read_place
 from ledger.book.position import TICK
 from ledger.book.script import Script, asked
+from ledger.book.today import Today, day_in_text, read_day
 from ledger.errors import LedgerClosed, PolicyChanged, PositionLost
 from ledger.policy import Policy
-from ledger.rules.adoptions import Rulebook
+from ledger.rules.adoptions import Rulebook, Yardstick
 from ledger.rules.alerts import crossing_alerts, expired_alert, notice_alerts, reject_alert
 from ledger.rules.assessment import Assessment, ChargeDue
-from ledger.rules.channels import limits_of
 from ledger.rules.families import Moved
 from ledger.rules.follower import own_key
 from ledger.rules.judge import judge
@@ -69,6 +69,7 @@ class Book:
         self._redis = redis
         self._keys = Keys(ledger)
         self._script = Script(redis, Path(__file__).with_name("post_batch.lua"))
+        self._today = Today(redis, ledger)
         self._now = now
         self._parked: dict[str, set[int]] = {}
 
@@ -106,7 +107,7 @@ class Book:
         return alert_count
 
     async def tick(self, minute: int, *, rules: Rulebook) -> int:
-        """Let time pass: reservations whose time is over by then are freed.
+        """Let time pass: accounts are measured by the caps of the day, reservations whose time is over are freed.
 
         Args:
             minute: whole minutes since 1970. Nothing happens if the ledger has come as far.
@@ -118,7 +119,7 @@ class Book:
         Raises:
             As `post`.
         """
-        alert_count = 0
+        alert_count = await self._today.begin(minute_of(minute).date(), rules)
         while (prev := await self.last_tick()) < minute:
             until_ms = int(minute_of(minute).timestamp() * 1000)
             found = await asked(self._redis.zrangebyscore(self._keys.expiries, "-inf", until_ms, 0, EXPIRIES_MAX))
@@ -182,6 +183,7 @@ class _Posting:
         self._told: dict[bytes, bytes] = {}
         self._conflicts: dict[bytes, list[Unfit]] = {}
         self._seen: dict[str, str] = {}
+        self._measure = Yardstick(rules, date.max)
         self._families = book.families(rules)
         self._minute: int | None = None
         self._chunks: list[bytes] | None = None
@@ -205,7 +207,8 @@ class _Posting:
                 case b"families":
                     await self._look_up(told)
                 case b"accounts":
-                    self._seen |= {name.decode(): record.decode() for name, record in _pairs(told)}
+                    self._measure = Yardstick(self._rules, read_day(told[0]))
+                    self._seen |= {name.decode(): record.decode() for name, record in _pairs(told[1:])}
                 case b"adopting":
                     raise LedgerClosed(Closure.model_validate_json(told[0]).sentence())
                 case b"policy" if told[0]:
@@ -277,7 +280,7 @@ class _Posting:
         for row in rows.values():
             if row.name in self._seen:
                 record, crossed = self._walk(row, causes, changes.moves)
-                accounts[row.number][-1] = record
+                accounts[row.number][-1:] = record, day_in_text(self._measure.today)
                 alerts += crossed
         alerts.sort(key=lambda told: told[0])
         self.alert_count = len(alerts)
@@ -366,7 +369,7 @@ class _Posting:
                 shipped_to |= not charge.carried
                 if not shipped_to:
                     continue
-                limits = limits_of(self._rules.in_force, charge)
+                limits = self._measure.limits_of(charge)
                 marks, crossings = settle(marks, limits, limits.used(posted, reserved), self._posted_at)
                 quiet = LOUD if charge.kind == "uveu" else quiet_range(marks, limits)
                 if crossings:
@@ -393,7 +396,7 @@ class _Posting:
             tier=self._tier(event, charge),
             policy=self._rules.in_force,
             recorded_at=self._posted_at,
-            measured_since=self._rules.measured_since(charge.account, charge.period),
+            measured_since=self._measure.since(charge.account, charge.period),
         )
         return [(item.offset, item.timestamp_ms, alert) for alert in told]
 

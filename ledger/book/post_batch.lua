@@ -6,7 +6,7 @@
   KEYS[2]  balances   hash    account|period -> "posted reserved held quiet_from quiet_below last_posted_at marks"
   KEYS[3]  journal    stream  one entry a posted run, <number>-0
   KEYS[4]  outbox     list    alerts that are not on the topic yet
-  KEYS[5]  meta       hash    checkpoint:<partition>, end:<partition>, adoption, adopting, entries, posted_at
+  KEYS[5]  meta       hash    checkpoint:<partition>, end:<partition>, adoption, adopting, entries, posted_at, today
   KEYS[6]  families   hash    digest of an original's key -> version (7), family
   KEYS[7]  expiries   zset    digest of a reservation's key in hex, by the millisecond at which it expires
   KEYS[8]  waits      hash    digest of an event's key in hex -> what it waits for
@@ -22,10 +22,10 @@
   ARGV[7]  ids         new events, 27 bytes each: key digest (16), content digest and kind (9), index in the entry (2)
   ARGV[8]  told        ids the worker has dealt with, 32 bytes each: key digest (16), the value it was told (16), zeros
                        if it was told that there is none; one that is awaited may come among ids too
-  ARGV[9]  accounts    JSON rows [field, posted, reserved, held, lowest, highest, last_posted_at, expected, record]:
-                       changes in TPP (held in lines), the lowest and highest use on the way relative to the start, the
-                       latest posting, and, where the worker has seen the account, the record it expects ("" for none)
-                       and the one to write
+  ARGV[9]  accounts    JSON rows [field, posted, reserved, held, lowest, highest, last_posted_at, expected, record,
+                       today]: changes in TPP (held in lines), the lowest and highest use on the way relative to the
+                       start, the latest posting, and, where the worker has seen the account, the record it expects (""
+                       for none), the one to write, and the ledger's day by whose caps it was measured
   ARGV[10] reserved    "1" if reserved amounts count as used, else "0"
   ARGV[11] chunks      how many chunks of the journal entry follow
   ARGV[12] families    how many families follow
@@ -44,12 +44,13 @@
     "known"     ids that are known with another value than told, or are called new and are not: nothing written; key,
                 value, key, value follow
     "families"  families that are not of the version told: nothing written; digest of the original's key, ... follow
-    "accounts"  accounts that would cross a level or are not as expected: nothing written; field, record ("" for
-                none), ... follow
+    "accounts"  accounts that would cross a level, or are not as expected or not measured by the ledger's day: nothing
+                written; that day ("" before the first), field, record ("" for none), ... follow
   Why a script: ids, balances, journal, alerts and checkpoint survive or vanish together.
 ]]
 local partition, prev, last = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local meta = redis.call('HMGET', KEYS[5], 'checkpoint:' .. partition, 'adoption', 'adopting', 'entries')
+local meta = redis.call('HMGET', KEYS[5], 'checkpoint:' .. partition, 'adoption', 'adopting', 'entries',
+  'today')
 if meta[3] then return {'adopting', meta[3]} end
 if meta[2] ~= ARGV[4] then return {'policy', meta[2] or ''} end
 local checkpoint = tonumber(meta[1] or '-1')
@@ -90,13 +91,14 @@ for at = 14 + chunks, bookings - 1, 3 do
 end
 if #changed > 1 then return changed end
 
-local rows, writes, moved, before = cjson.decode(ARGV[9]), {}, {'accounts'}, {}
+local today = meta[5] or ''
+local rows, writes, moved, before = cjson.decode(ARGV[9]), {}, {'accounts', today}, {}
 for i, row in ipairs(rows) do
   local field, expected = row[1], row[8]
   local record = redis.call('HGET', KEYS[2], field) or ''
   local written
   if expected ~= cjson.null then
-    if record == expected then written = row[9] end
+    if record == expected and row[10] == today then written = row[9] end
   elseif record ~= '' then
     local posted, reserved, held, from, below, latest, marks =
       string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
@@ -115,7 +117,7 @@ for i, row in ipairs(rows) do
     moved[#moved + 1], moved[#moved + 2] = field, record
   end
 end
-if #moved > 1 then return moved end
+if #moved > 2 then return moved end
 
 local entry, after = 0, bookings + #rows
 if chunks > 0 then

@@ -1,13 +1,16 @@
-"""Accounts that a newly adopted policy measures by other limits: how they stand, and what is to be told of it. Pure."""
+"""Accounts that are measured by other limits from now on: how they stand, and what is to be told of it. Pure.
+
+Limits change when a policy is adopted, and on a day from which the policy in force states another cap or tier.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ledger.book.account import account_of
-from ledger.rules.adoptions import Rulebook
+from ledger.rules.adoptions import Yardstick
 from ledger.rules.alerts import remeasured_alerts
 from ledger.rules.assessment import ChargeDue
-from ledger.rules.channels import account_limits
 from ledger.rules.levels import LOUD, measure_anew, quiet_range
 from schemas.decision import ChargeKind
 from schemas.quota_alert import QuotaAlert
@@ -21,39 +24,40 @@ class Remeasured:
     alerts: list[QuotaAlert]
 
 
-def remeasure(records: Mapping[bytes, bytes], before: Rulebook, after: Rulebook) -> Remeasured:
-    """Measure every account once by the policy that `after` adds, where its limits are not what they were.
+def remeasure(records: Mapping[bytes, bytes], before: Yardstick, after: Yardstick, at: datetime) -> Remeasured:
+    """Measure every account once by `after`, where its limits are not those that they were all the time.
 
     Left as they are: accounts whose next change is looked at anyway, for their limit comes with each event (uveu), or
     nothing was shipped in their period.
 
     Args:
         records: the accounts as they are kept.
-        before: the adoptions until now.
-        after: those, and one more.
+        before: what they were measured by until now.
+        after: what they are measured by from now on.
+        at: since when.
     """
-    adoption, rows, alerts = after.adoptions[-1], [], []
+    rows, alerts = [], []
     for name, record in sorted(records.items()):
         field, text = name.decode(), record.decode()
         account, _, period = field.rpartition("|")
-        limits = account_limits(after.in_force, account, period)
-        if limits == account_limits(before.in_force, account, period):
+        if after.since(account, period) == before.since(account, period):
             continue
+        limits = after.limits(account, period)
         balance = account_of(field, record)
         if balance.quiet == LOUD:
             continue
         used_tpp = limits.used(balance.posted_tpp, balance.reserved_tpp)
-        marks, crossings = measure_anew(balance.marks, limits, used_tpp, adoption.adopted_at)
+        marks, crossings = measure_anew(balance.marks, limits, used_tpp, at)
         rows.append((field, text, replace(balance, marks=marks, quiet=quiet_range(marks, limits)).to_record().decode()))
         for crossing in crossings:
             since = before if crossing.kind == "recovered" else after
             alerts += remeasured_alerts(
                 [crossing],
                 _no_charge(account, period),
-                adoption,
+                at=at,
                 limits=limits,
-                policy=after.in_force,
-                measured_since=since.measured_since(account, period),
+                policy=after.rules.in_force,
+                measured_since=since.since(account, period),
             )
     return Remeasured(rows, alerts)
 

@@ -9,7 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from ledger.digests import digest_of_key
 from ledger.policy import Policy
@@ -89,6 +89,7 @@ class Projection:
 
     Args:
         policy: the one.
+        today: by whose caps levels are measured, as a ledger does on that day.
         named: the digests of the keys of all events that others in the stream name (`named.py`).
 
     Attributes:
@@ -99,8 +100,9 @@ class Projection:
         crossed: every crossing, in order.
     """
 
-    def __init__(self, policy: Policy, named: Collection[bytes]) -> None:
+    def __init__(self, policy: Policy, named: Collection[bytes], *, today: date) -> None:
         self.policy = policy
+        self._today = today
         self.accounts: dict[tuple[str, str], Account] = {}
         self.outcomes: Counter[str] = Counter()
         self.rejected: Counter[RejectReason] = Counter()
@@ -226,7 +228,7 @@ class Projection:
 
     def _settle(self, account: Account, charge: ChargeDue, event: ShipmentEvent) -> None:
         """Bring an account's levels to its new use, and note what is to be told."""
-        limits = limits_of(self.policy, charge)
+        limits = limits_of(self.policy, charge, self._today)
         self._moment = moment = event.moment or self._moment
         used_tpp = limits.used(account.posted_tpp, account.reserved_tpp)
         account.marks, crossings = settle(account.marks, limits, used_tpp, moment)

@@ -8,7 +8,7 @@ one policy alone tells.
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from ledger.digests import digest_of_key
 from ledger.policy import Policy
@@ -50,6 +50,7 @@ class Simulation:
         policy: the policy that is asked about.
         against: the one that it is compared with.
         named: the digests of the keys of all events that others in the stream name (`named.py`).
+        today: by whose caps levels are measured, as a ledger does on that day.
 
     Attributes:
         policy: the ledger under the policy that was asked about.
@@ -58,9 +59,9 @@ class Simulation:
         only_policy, only_against: those that one of them tells.
     """
 
-    def __init__(self, policy: Policy, against: Policy, named: Collection[bytes]) -> None:
-        self.policy = Projection(policy, named)
-        self.against = Projection(against, named)
+    def __init__(self, policy: Policy, against: Policy, named: Collection[bytes], *, today: date) -> None:
+        self.policy = Projection(policy, named, today=today)
+        self.against = Projection(against, named, today=today)
         self.records_read = 0
         self.told_by_both: Counted = Counter()
         self.only_policy = OneSided()

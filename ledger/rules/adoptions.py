@@ -1,18 +1,21 @@
 """Which of the policies that a ledger adopted speaks where.
 
 What a record is charged follows from its place on the log: the policy that ruled when it came. Caps and alert levels
-belong to the ledger as it is now: whatever is booked is measured by the policy in force, so that a Redis that is filled
-again comes to the same levels in whatever order it reads.
+belong to the ledger as it is now: whatever is booked is measured by the policy in force, as it stands on the ledger's
+day, so that a Redis that is filled again comes to the same levels in whatever order it reads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from functools import lru_cache
 from itertools import groupby
 from typing import Protocol, TypeVar
 
 from ledger.policy import Policy
-from ledger.rules.channels import account_limits
+from ledger.rules.assessment import ChargeDue
+from ledger.rules.channels import account_limits, limits_of
+from ledger.rules.levels import Limits
 from schemas.adoption import Adoption
 
 
@@ -76,17 +79,49 @@ class Rulebook:
         again = any(earlier.policy_sha256 == sha256 for earlier in self.adoptions if earlier.number < adoption.number)
         return f"{sha256} {adoption.number}" if again else sha256
 
-    def _measured_since(self, account: str, period: str) -> str:
-        """The name of the adoption since which an account's cap and levels are what they are now."""
-        since = self.adoptions[-1]
-        limits = account_limits(self.in_force, account, period)
-        for earlier in reversed(self.adoptions[:-1]):
-            if account_limits(self.policy(earlier.policy_sha256), account, period) != limits:
-                break
-            since = earlier
-        return self.name_of(since)
+    def _measured_since(self, account: str, period: str, today: date) -> str:
+        """Since when an account's cap and levels are what they are on a day.
+
+        The name of the adoption that brought them; followed by a day, if it was then that its policy changed the cap.
+        """
+        limits = account_limits(self.in_force, account, period, today)
+        for adoption, before in zip(reversed(self.adoptions), (*self.adoptions[-2::-1], None), strict=True):
+            adopted_on = adoption.adopted_at.date()
+            changed_on = self.policy(adoption.policy_sha256).cap_changed_on(account, period, today)
+            if changed_on is not None and (before is None or changed_on > adopted_on):
+                return f"{self.name_of(adoption)} {changed_on}"
+            today = min(today, adopted_on)
+            if before is None or account_limits(self.policy(before.policy_sha256), account, period, today) != limits:
+                return self.name_of(adoption)
+        raise AssertionError("a ledger has a first adoption")
 
     def counting_by(self, period: str) -> Policy:
         """The newest adopted policy that counts by a period, for what was booked in it stays; else the one in force."""
         adopted = (self.policy(adoption.policy_sha256) for adoption in reversed(self.adoptions))
         return next((policy for policy in adopted if policy.counts_by(period)), self.in_force)
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What the accounts of a ledger are measured by: the caps and levels of the policy in force, as they are on a day.
+
+    Attributes:
+        rules: the adoptions.
+        today: the ledger's day, UTC. A period that is over by then is measured as on its last day, one to come as on
+            its first.
+    """
+
+    rules: Rulebook
+    today: date
+
+    def limits_of(self, charge: ChargeDue) -> Limits:
+        """What the account of a charge is measured by; a share of holdings comes with the charge."""
+        return limits_of(self.rules.in_force, charge, self.today)
+
+    def limits(self, account: str, period: str) -> Limits:
+        """What an account is measured by, as far as the policy says it."""
+        return account_limits(self.rules.in_force, account, period, self.today)
+
+    def since(self, account: str, period: str) -> str:
+        """Since when an account's limits are what they are: a part of the ids of its alerts."""
+        return self.rules.measured_since(account, period, self.today)

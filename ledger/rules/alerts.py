@@ -108,7 +108,7 @@ def crossing_alerts(
         tier: of the event; None if it has none of its own.
         policy: the one in force, whose levels they are.
         recorded_at: the moment of the posting.
-        measured_since: the name of the adoption since which the account's limits are these; the policy's own if None.
+        measured_since: since when the account's limits are these; since the policy was adopted if None.
     """
     since = measured_since or policy.sha256
     return [
@@ -120,30 +120,29 @@ def crossing_alerts(
 def remeasured_alerts(
     crossings: Sequence[Crossing],
     unchanged: ChargeDue,
-    adoption: Adoption,
     *,
+    at: datetime,
     limits: Limits,
     policy: Policy,
     measured_since: str,
 ) -> list[QuotaAlert]:
-    """An account stands otherwise because a policy measures it by other limits, though nothing was charged.
+    """An account stands otherwise because it is measured by other limits, though nothing was charged.
 
     Args:
         crossings: what happened, in order.
         unchanged: the account, as a charge of nothing.
-        adoption: of the policy.
+        at: since when it is measured so: of an adoption, or the beginning of the day on which its cap changed.
         limits: what the levels are measured by from now on.
-        policy: the one adopted.
-        measured_since: the name of the adoption under which the crossing began; a recovery ends one of an earlier.
+        policy: the one in force from now on.
+        measured_since: since when the limits were those under which the crossing began; a recovery ends one of earlier.
     """
     country = unchanged.country
-    day = adoption.adopted_at.date()
-    tier = policy.tier_on(country, day)[0] if country is not None and country in policy.countries else None
+    tier = policy.tier_on(country, at.date())[0] if country is not None and country in policy.countries else None
     return [
         QuotaAlert(
             tier=tier,
-            occurred_at=adoption.adopted_at,
-            recorded_at=adoption.adopted_at,
+            occurred_at=at,
+            recorded_at=at,
             policy_id=policy.id,
             policy_sha256=policy.sha256,
             **told,
@@ -266,6 +265,7 @@ def reject_alert(
         incident_key=f"{kind}/{place}",
         message=f"The record at {place} was parked ({rejected.reason}): {rejected.detail[:200]}",
         evidence=evidence,
+        url=f"/v1/alerts?{urlencode({'kind': kind})}",
     )
 
 

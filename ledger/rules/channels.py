@@ -3,6 +3,7 @@
 A channel never flows over into another: past its limit it is booked where it was claimed.
 """
 
+from datetime import date
 from functools import lru_cache
 
 from ledger.periods import CalendarYears, Quarters
@@ -54,16 +55,16 @@ def charges_due(case: Case, tpp: int, state: ChargeState) -> tuple[list[ChargeDu
     return ([], missing) if missing else (charges + (due or []), None)
 
 
-def limits_of(policy: Policy, charge: ChargeDue) -> Limits:
+def limits_of(policy: Policy, charge: ChargeDue, today: date) -> Limits:
     """What the levels of a charge's account are measured by: the policy's cap, or a share that came with the event."""
     if charge.kind == "uveu":
         return Limits(charge.cap_tpp, policy.levels_of(charge.kind), policy.reserved_counts)
-    return account_limits(policy, charge.account, charge.period)
+    return account_limits(policy, charge.account, charge.period, today)
 
 
-def account_limits(policy: Policy, account: str, period: str) -> Limits:
-    """What the policy alone measures an account by. Where it sets no cap, all policies are alike."""
-    cap_tpp = policy.account_cap(account, period)
+def account_limits(policy: Policy, account: str, period: str, today: date) -> Limits:
+    """What the policy alone measures an account by on a day. Where it sets no cap, all policies are alike."""
+    cap_tpp = policy.account_cap(account, period, today)
     if cap_tpp is None:
         return Limits(None, ())
     return Limits(cap_tpp, policy.levels_of(account.partition(":")[0]), policy.reserved_counts)

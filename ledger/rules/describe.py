@@ -147,7 +147,7 @@ def _charge(due: ChargeDue, before_tpp: int, now: tuple[int, int], case: Case) -
         case: the statement that debits the account: its day and policy say the cap.
     """
     assert due.country is not None
-    policy, limits = case.policy, limits_of(case.policy, due)
+    policy, limits = case.policy, limits_of(case.policy, due, case.day)
     standing = policy.standing(due.country, case.day)
     cap_tpp = standing.cap_tpp if due.kind == "country" else limits.cap_tpp
     return Charge(

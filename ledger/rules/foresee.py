@@ -1,7 +1,7 @@
 """What would be told if an event were booked now. Books nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from ledger.policy import Policy
 from ledger.rules.alerts import crossing_alerts, notice_alerts
@@ -26,7 +26,7 @@ def foreseen_alerts(
     standing: Mapping[tuple[str, str], Standing],
     at: datetime,
     tier: Tier | None,
-    measured_since: Callable[[str, str], str] | None = None,
+    measured_since: Callable[[str, str, date], str] | None = None,
 ) -> list[QuotaAlert]:
     """The alerts that booking this event would give rise to.
 
@@ -38,11 +38,11 @@ def foreseen_alerts(
         standing: (account, period) -> how it stands now; one that is absent stands at zero.
         at: the moment of the booking.
         tier: of the goods that are moved; None if that is not known.
-        measured_since: names the adoption since which an account and period are measured as they are, by which alerts
-            have their ids; None for a policy that is not in force.
+        measured_since: says since when an account and period are measured as they are on a day, by which alerts have
+            their ids; None for a policy that is not in force.
     """
     told = notice_alerts(event, judged, policy, at) if isinstance(judged, Assessment) else []
-    now = dict(standing)
+    now, today = dict(standing), at.date()
     for charge in charges:
         if charge.carried:
             continue
@@ -52,7 +52,7 @@ def foreseen_alerts(
             posted += charge.tpp
         else:
             reserved += charge.tpp
-        limits = limits_of(policy, charge)
+        limits = limits_of(policy, charge, today)
         marks, crossings = settle(marks, limits, limits.used(posted, reserved), at)
         now[place] = posted, reserved, marks
         told += crossing_alerts(
@@ -63,6 +63,6 @@ def foreseen_alerts(
             tier=tier,
             policy=policy,
             recorded_at=at,
-            measured_since=measured_since(charge.account, charge.period) if measured_since else None,
+            measured_since=measured_since(charge.account, charge.period, today) if measured_since else None,
         )
     return told

@@ -83,9 +83,10 @@ def simulate(
         if log is not None and log.deleted:
             _console.print(f"topic {log.topic}: {log.deleted:,} records were deleted before now, and are not counted")
         stream = _Stream(log, files or [], stdin)
-        simulation = Simulation(one, other, stream.named())
+        at = now()
+        simulation = Simulation(one, other, stream.named(), today=at.date())
         refused = stream.put_through(simulation)
-    simulation.let_time_pass(now())
+    simulation.let_time_pass(at)
     found = report(simulation)
     if json or output is Format.JSON:
         show_json(found)

@@ -1,18 +1,20 @@
 """Which of the adopted policies rules a record, and since when an account is measured as it is."""
 
+from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.book.setting import Setting, adoption, given_up, read_decision
-from ledger.policy import load_policy
-from ledger.rules.adoptions import Rulebook
+from ledger.policy import load_policy, policy_from_document
+from ledger.rules.adoptions import Rulebook, Yardstick
 from schemas.adoption import Adoption
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
+TODAY = date(2026, 11, 23)
 POLICIES = {name: load_policy(name) for name in ("annual-50k", "diffusion-2025", "december-2024", "allies-tier1")}
 BY_SHA256 = {policy.sha256: policy for policy in POLICIES.values()}
 
@@ -77,18 +79,69 @@ def test_limits_bear_the_name_of_the_adoption_since_which_they_are_what_they_are
     back = rulebook(("annual-50k", {}), ("diffusion-2025", {}), ("annual-50k", {}))
     allies = rulebook(("annual-50k", {}), ("allies-tier1", {}))
 
-    assert alone.measured_since("country:IN", "2026") == annual
-    assert back.measured_since("country:IN", "2026") == f"{annual} 3", "another than the first time"
-    assert back.measured_since("country:US", "2026") == annual, "no cap at any time"
-    assert allies.measured_since("country:BR", "2026") == annual, "nothing changed for Brazil"
-    assert allies.measured_since("country:IN", "2026") == POLICIES["allies-tier1"].sha256
-    assert rulebook(("annual-50k", {}), ("diffusion-2025", {})).measured_since("lpp:x", "2026") == diffusion
+    assert alone.measured_since("country:IN", "2026", TODAY) == annual
+    assert back.measured_since("country:IN", "2026", TODAY) == f"{annual} 3", "another than the first time"
+    assert back.measured_since("country:US", "2026", TODAY) == annual, "no cap at any time"
+    assert allies.measured_since("country:BR", "2026", TODAY) == annual, "nothing changed for Brazil"
+    assert allies.measured_since("country:IN", "2026", TODAY) == POLICIES["allies-tier1"].sha256
+    assert rulebook(("annual-50k", {}), ("diffusion-2025", {})).measured_since("lpp:x", "2026", TODAY) == diffusion
+
+
+DAYS = st.dates(date(2025, 12, 1), date(2027, 1, 31))
+
+
+@st.composite
+def histories(draw):
+    """Policies whose caps for India change on some days, adopted one after the other; and two days after that."""
+    policies = {}
+    for number in range(draw(st.integers(1, 3))):
+        document = deepcopy(POLICIES["annual-50k"].document())
+        for begin in draw(st.lists(DAYS, max_size=3)):
+            dates = {"valid_from": begin.isoformat(), "valid_to": max(begin, draw(DAYS)).isoformat()}
+            entry = {"countries": ["IN"], "tpp": draw(st.sampled_from([50, 60])), "source": "PRESS-50K"} | dates
+            document["policy"]["caps"].append(entry)
+        document["policy"]["id"] = f"dated-{number}"
+        policy = policy_from_document(document)
+        policies[policy.sha256] = policy
+    adopted = sorted(draw(st.lists(DAYS, min_size=len(policies), max_size=len(policies))))
+    adoptions = [
+        Adoption(
+            number=number,
+            policy_id="x",
+            policy_sha256=sha256,
+            begins={},
+            adopted_at=datetime(*day.timetuple()[:3], tzinfo=UTC),
+        )
+        for number, (sha256, day) in enumerate(zip(policies, adopted, strict=True), start=1)
+    ]
+    rules = Rulebook(len(adoptions), adoptions, policies.__getitem__)
+    return rules, draw(st.lists(st.dates(adopted[-1], date(2027, 3, 1)), min_size=2, max_size=2))
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories())
+def test_limits_that_bear_one_name_are_the_same(history):
+    rules, days = history
+    one, other = (Yardstick(rules, day) for day in days)
+
+    if one.since("country:IN", "2026") == other.since("country:IN", "2026"):
+        assert one.limits("country:IN", "2026") == other.limits("country:IN", "2026")
+
+
+def test_limits_that_change_on_a_day_bear_that_day_too():
+    alone = rulebook(("annual-50k", {}))
+    later = rulebook(("december-2024", {}), ("annual-50k", {}))
+    annual = POLICIES["annual-50k"].sha256
+
+    assert alone.measured_since("country:KH", "2026", date(2026, 2, 2)) == annual
+    assert alone.measured_since("country:KH", "2026", date(2026, 2, 3)) == f"{annual} 2026-02-03"
+    assert later.measured_since("country:KH", "2026", TODAY) == annual, "it was adopted after that day"
 
 
 def test_what_is_measured_by_no_policy_bears_the_first_name_for_ever():
     rules = rulebook(("annual-50k", {}), ("diffusion-2025", {}), ("december-2024", {}))
 
-    assert rules.measured_since("uveu:x:IN", "total") == POLICIES["annual-50k"].sha256
+    assert rules.measured_since("uveu:x:IN", "total", TODAY) == POLICIES["annual-50k"].sha256
 
 
 def test_an_old_period_belongs_to_the_newest_policy_that_counts_by_it():

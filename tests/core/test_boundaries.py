@@ -47,7 +47,7 @@ def answer(policy, name, day):
 
 
 def _cap(policy, due, day):
-    return policy.cap_on(due.country, day) if due.kind == "country" else limits_of(policy, due).cap_tpp
+    return policy.cap_on(due.country, day) if due.kind == "country" else limits_of(policy, due, day).cap_tpp
 
 
 def in_period(policy, name, day):

@@ -89,16 +89,29 @@ def test_moving_one_date_in_the_file_moves_exactly_the_answers_of_that_day(tmp_p
     assert other.sha256 != POLICY.sha256
 
 
-def test_an_account_is_measured_by_the_cap_of_its_periods_last_day():
-    assert POLICY.account_cap("country:IN", "2026") == CAP
-    assert POLICY.account_cap("country:KH", "2026") == CAP
-    assert POLICY.account_cap("country:KH", "2025") is None
-    assert POLICY.account_cap("country:HK", "2020") is None
-    assert POLICY.account_cap("country:HK", "2019") == CAP
-    assert POLICY.account_cap("country:CN", "2026") is None
-    assert POLICY.account_cap("country:DE", "2026") is None
-    assert POLICY.account_cap("lpp:acme", "2026") is None
-    assert POLICY.account_cap("country:UK", "2026") is None
+def test_an_account_is_measured_by_the_cap_of_the_day_and_out_of_its_period_by_that_of_the_nearest():
+    assert POLICY.account_cap("country:KH", "2026", date(2025, 5, 1)) is None
+    assert POLICY.account_cap("country:KH", "2026", date(2026, 2, 2)) is None
+    assert POLICY.account_cap("country:KH", "2026", date(2026, 2, 3)) == CAP
+    assert POLICY.account_cap("country:KH", "2025", date(2026, 2, 3)) is None
+    assert POLICY.cap_changed_on("country:KH", "2026", date(2026, 2, 2)) is None
+    assert POLICY.cap_changed_on("country:KH", "2026", date(2027, 1, 1)) == date(2026, 2, 3)
+    assert POLICY.cap_changed_on("country:KH", "2027", date(2027, 1, 1)) is None
+    assert POLICY.cap_changed_on("country:IN", "2026", date(2027, 1, 1)) is None
+    assert POLICY.cap_changed_on("lpp:acme", "2026", date(2027, 1, 1)) is None
+    assert POLICY.cap_changed_on("country:KH", "2025-2027", date(2027, 1, 1)) is None
+
+
+def test_at_last_an_account_is_measured_by_the_cap_of_its_periods_last_day():
+    assert POLICY.account_cap("country:IN", "2026", date.max) == CAP
+    assert POLICY.account_cap("country:KH", "2026", date.max) == CAP
+    assert POLICY.account_cap("country:KH", "2025", date.max) is None
+    assert POLICY.account_cap("country:HK", "2020", date.max) is None
+    assert POLICY.account_cap("country:HK", "2019", date.max) == CAP
+    assert POLICY.account_cap("country:CN", "2026", date.max) is None
+    assert POLICY.account_cap("country:DE", "2026", date.max) is None
+    assert POLICY.account_cap("lpp:acme", "2026", date.max) is None
+    assert POLICY.account_cap("country:UK", "2026", date.max) is None
 
 
 def test_the_regime_is_in_force_and_has_no_start():

@@ -45,7 +45,7 @@ def test_what_india_may_use_in_which_period(name, cap, period):
     policy = POLICIES[name]
 
     assert (policy.cap_on("IN", DAY), policy.period_of(DAY)) == (cap, period)
-    assert policy.account_cap("country:IN", period) == cap
+    assert policy.account_cap("country:IN", period, date.max) == cap
 
 
 def test_the_rule_as_published_counts_2025_to_2027_and_nothing_else():
@@ -127,11 +127,11 @@ NVEU = {
 def test_the_meters_have_the_rules_own_limits():
     policy = POLICIES["diffusion-2025"]
 
-    assert policy.account_cap("lpp:lei:1", "2026") == 26_900_000
-    assert {quarter: policy.account_cap("nveu:lei:1:IN", quarter) for quarter in NVEU} == NVEU
+    assert policy.account_cap("lpp:lei:1", "2026", date.max) == 26_900_000
+    assert {quarter: policy.account_cap("nveu:lei:1:IN", quarter, date.max) for quarter in NVEU} == NVEU
     assert policy.nveu_quarters("2025-Q1") == tuple(NVEU)
     assert policy.nveu_quarters("2027-Q4") == ("2027-Q4",)
-    assert POLICIES["annual-50k"].account_cap("lpp:lei:1", "2026") is None
+    assert POLICIES["annual-50k"].account_cap("lpp:lei:1", "2026", date.max) is None
     assert [policy.levels_of(kind) for kind in ("country", "lpp", "nveu", "uveu")] == [(75, 90, 100), (90,), (), ()]
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -86,7 +86,7 @@ def test_csv_is_a_row_a_country_and_period_with_both_policies(run, files):
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_written_as_text(capsys):
-    simulation = Simulation(load_policy("annual-50k"), load_policy("allies-tier1"), named=())
+    simulation = Simulation(load_policy("annual-50k"), load_policy("allies-tier1"), named=(), today=date(2026, 11, 22))
     simulation.take(a_shipment(quantity=1))
     found = report(simulation)
     [india] = found.items

@@ -33,7 +33,9 @@ BROKEN = RejectedRecord([FieldError("not_json", "", "no")])
 
 def simulated(items, policy=ANNUAL, against=ALLIES, until=LATER):
     items = list(items)
-    simulation = Simulation(policy, against, named_by(item for item in items if isinstance(item, ShipmentEvent)))
+    simulation = Simulation(
+        policy, against, named_by(item for item in items if isinstance(item, ShipmentEvent)), today=until.date()
+    )
     for item in items:
         simulation.take(item)
     simulation.let_time_pass(until)

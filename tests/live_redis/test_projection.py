@@ -118,7 +118,7 @@ def simulated(policy, records):
         except RejectedRecord as rejected:
             items.append(rejected)
     named = named_by(item for item in items if isinstance(item, ShipmentEvent))
-    simulation = Simulation(policy, load_policy("allies-tier1-long"), named)
+    simulation = Simulation(policy, load_policy("allies-tier1-long"), named, today=minute_of(LAST_MINUTE).date())
     for item in items:
         simulation.take(item)
     simulation.let_time_pass(minute_of(LAST_MINUTE))

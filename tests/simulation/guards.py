@@ -66,6 +66,11 @@ GUARDS = (
         _mix(fall_back=1.5, bad=0.9, freeze=6, thaw=2, pass_time=4, produce=20, fetch=20, wake=8, steps=400),
     ),
     Guard(
+        "the ledger's day",
+        "a run is measured by the caps of a day that is over, after the accounts were measured by those of the next",
+        _mix(pass_time=6, workers=3, partitions=3, events=30, steps=400, plain=1, wake=15, repeats=0),
+    ),
+    Guard(
         "family versions",
         "two workers each add an event to the family that both have read, and one is lost",
         _mix(plain=0, partitions=3, workers=3),

@@ -158,9 +158,11 @@ class RedisModel:
         changed = [key for key, version in told if stand.get(key, NO_VERSION)[:7] != version]
         if changed and "family versions" not in self.off:
             return [b"families", *changed]
-        writes, before, moved = self._moved_accounts(self._kept(balances), json.loads(args[8]), args[9] == b"1")
+        today = kept.get(b"today", b"")
+        rows = json.loads(args[8])
+        writes, before, moved = self._moved_accounts(self._kept(balances), rows, args[9] == b"1", today.decode())
         if moved:
-            return [b"accounts", *moved]
+            return [b"accounts", today, *moved]
 
         if writes:
             self._written(balances).update(writes)
@@ -209,6 +211,25 @@ class RedisModel:
             self.hset(meta, "entries", entry)
         return [b"posted", entry]
 
+    def _begin_day(self, keys, args):
+        """As `begin_day.lua`."""
+        meta, balances, outbox = keys
+        kept, accounts = self._kept(meta), self._kept(balances)
+        if b"adopting" in kept:
+            return [b"adopting", kept[b"adopting"]]
+        if kept.get(b"adoption") != args[0]:
+            return [b"policy", kept.get(b"adoption", b"")]
+        rows = json.loads(args[4])
+        same = all(accounts.get(name.encode()) == expected.encode() for name, expected, _ in rows)
+        if kept.get(b"today", b"") != args[1] or len(accounts) != int(args[3]) or not same:
+            return [b"moved"]
+        if rows:
+            self._written(balances).update({name.encode(): to_write.encode() for name, _, to_write in rows})
+        if args[5:]:
+            self._written(outbox, list).extend(args[5:])
+        self.hset(meta, "today", args[2])
+        return [b"begun"]
+
     def _known(self, ids, fresh, told):
         """Ids that are known with another value than told."""
         pairs = [(told[at : at + 16], told[at + 16 : at + 32]) for at in range(0, len(told), 32)]
@@ -223,15 +244,16 @@ class RedisModel:
             for part in (key, kept.get(key, b""))
         ]
 
-    def _moved_accounts(self, kept, rows, reserved_counts):
+    def _moved_accounts(self, kept, rows, reserved_counts, today):
         """What is to be written, what stood before, and the accounts of which it is not so."""
         writes, before, moved = {}, [], []
-        for name, posted, reserved, held, lowest, highest, latest, expected, to_write in rows:
+        for name, posted, reserved, held, lowest, highest, latest, expected, to_write, *measured_on in rows:
             field = name.encode()
             record = kept.get(field, b"").decode()
             written = None
             if expected is not None:
-                written = to_write if record == expected else None
+                same_day = measured_on == [today] or "the ledger's day" in self.off
+                written = to_write if record == expected and same_day else None
             elif record:
                 stood = record.split(" ", 6)
                 used = int(stood[0]) + (int(stood[1]) if reserved_counts else 0)
@@ -317,7 +339,7 @@ class RedisModel:
         if decided != number - 1 or args[4] == b"pass over":
             return [b"moved"]
         if args[4] == b"adopt":
-            if kept.get(b"entries", b"") != args[9]:
+            if (kept.get(b"entries", b""), kept.get(b"today", b"")) != (args[9], args[11]):
                 return [b"moved"]
             if late := _late(kept, json.loads(args[8])):
                 return [b"late", *late]
@@ -326,8 +348,10 @@ class RedisModel:
                 return [b"moved"]
             for field, _, record in rows:
                 self.hset(balances, field, record)
-            if len(args) > 11:
-                self._written(outbox, list).extend(args[11:])
+            if len(args) > 13:
+                self._written(outbox, list).extend(args[13:])
+            if args[12]:
+                self.hset(meta, "today", args[12])
             self.hset(policies, args[5], args[6])
             self.hset(adoptions, args[3], args[7])
             self.hset(meta, "policy", args[5])

@@ -12,6 +12,7 @@ from unittest import mock
 
 import ledger.book.adopted
 import ledger.book.kept_settings
+import ledger.book.today
 import streams.adopt_policy
 import streams.debit_shipments
 import streams.keep_settings
@@ -21,6 +22,7 @@ import streams.worker
 MODULES = (
     ledger.book.adopted,
     ledger.book.kept_settings,
+    ledger.book.today,
     streams.adopt_policy,
     streams.debit_shipments,
     streams.keep_settings,

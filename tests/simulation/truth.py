@@ -15,7 +15,8 @@ from ledger.book.family import minute_number, minute_of
 from ledger.book.ids import place_of
 from ledger.book.journal import unpack
 from ledger.book.keys import Keys
-from ledger.rules.adoptions import Rulebook
+from ledger.book.today import read_day
+from ledger.rules.adoptions import Rulebook, Yardstick
 from ledger.rules.alerts import ALERT_KINDS, alert_id, notice_alerts
 from ledger.rules.assessment import Assessment
 from ledger.rules.judge import judge
@@ -129,6 +130,7 @@ class Truth:
             _expect(lines == held, "not as many lines are held as is reckoned by hand", (lines, held))
         _expect(self._booked() == balances, "an account's bookings do not come to its balance", balances)
         self._check_rejects(events)
+        self._check_levels()
         expected = self._alerts_due(events)
         _expect(expected.keys() <= self._told.keys(), "an alert was never told", _missing(expected, self._told))
         taken_over = self._world.redis.data.get(KEYS.alert_ids, {})
@@ -225,10 +227,10 @@ class Truth:
                     yield alert.alert_id, (alert.kind, key)
 
     def _crossings_due(self):
-        rules, due = self._rules(), {}
+        measure, due = Yardstick(self._rules(), read_day(self._world.redis.hget(KEYS.meta, "today"))), {}
         for field, record in self._world.redis.hgetall(KEYS.balances).items():
             balance = account_of(field, record)
-            since = rules.measured_since(balance.account, balance.period)
+            since = measure.since(balance.account, balance.period)
             for mark, stands in balance.marks.items():
                 level, what = (100, "exceeded") if mark == "over" else (int(mark), "near")
                 kind = ALERT_KINDS.get((balance.account.partition(":")[0], what))
@@ -239,6 +241,28 @@ class Truth:
                         level,
                     )
         return due
+
+    def _check_levels(self) -> None:
+        """Each level that is reached by the cap of the ledger's day stands crossed, and none that is far from it."""
+        policy = self._rules().in_force
+        today = read_day(self._world.redis.hget(KEYS.meta, "today"))
+        for field, record in self._world.redis.hgetall(KEYS.balances).items():
+            balance = account_of(field, record)
+            kind, _, country = balance.account.partition(":")
+            if kind != "country" or balance.last_posted_at is None or not policy.counts_by(balance.period):
+                continue
+            first, last = policy.period_days(balance.period)
+            standing = policy.standing(country, min(max(today, first), last))
+            cap = standing.cap_tpp if standing.tier == 2 else None
+            used = balance.posted_tpp + balance.reserved_tpp * policy.reserved_counts
+            for level in policy.levels:
+                must_stand = cap is not None and 100 * used >= level * cap
+                may_stand = cap is not None and 100 * used > (level - 1) * cap
+                _expect(
+                    must_stand <= (level in balance.crossed) <= may_stand,
+                    f"level {level} stands otherwise than by the cap of {today}",
+                    (field, record, cap),
+                )
 
     def _rules(self):
         kept = self._world.redis.data[KEYS.adoptions].values()

@@ -151,7 +151,7 @@ class Worker:
         else:
             try:
                 found = await self.parts.checkpoints(partitions)
-            except LedgerUnavailable as failure:
+            except LedgerError as failure:
                 raise Left(failure) from None
         await happens(lambda: None)
         await self.fetcher.start_at({tp: found[tp] for tp in partitions if tp in self.places})

@@ -545,10 +545,19 @@ class LogReader:
 def policies():
     """Small policies: caps that a few shipments cross, and no country or chip that no history uses."""
     caps = dict.fromkeys(("IN", "AE", "SG", "BR"), 200_000)
-    annual = _cut(variant(load_policy("annual-50k"), "annual", caps=caps))
+    annual = _cut(_with_dated_caps(variant(load_policy("annual-50k"), "annual", caps=caps)))
     diffusion = _cut(variant(load_policy("diffusion-2025"), "diffusion"))
     raised = _cut(variant(load_policy("annual-50k"), "annual-raised", caps=dict.fromkeys(caps, 300_000)))
     return annual, diffusion, raised
+
+
+def _with_dated_caps(policy):
+    """The same with caps that change within the years: lowered, raised again, and one after another."""
+    document, on = policy.document(), "2025-04-01 2025-09-01 2026-02-01 2026-07-01".split()  # noqa: SIM905
+    for number, (country, tpp) in enumerate([("IN", 60_000), ("AE", 400_000), ("IN", 20_000), ("SG", 30_000)]):
+        dates = {"valid_from": on[number], "valid_to": "2026-11-30"}
+        document["policy"]["caps"] += [{"countries": [country], "tpp": tpp, "source": "PRESS-50K", **dates}]
+    return policy_from_document(document)
 
 
 def _cut(policy):
