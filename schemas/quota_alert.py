@@ -33,6 +33,7 @@ AlertKind = Literal[
     "policy.adopted",
     "reservation.expired",
     "webhook.exhausted",
+    "webhook.test",
 ]
 Severity = Literal["info", "warning", "critical"]
 

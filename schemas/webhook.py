@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from schemas.decision import Tier
 from schemas.quota_alert import AlertKind, Severity
 
-WebhookFormat = Literal["standard"]
+WebhookFormat = Literal["standard", "slack", "pagerduty"]
 WebhookState = Literal["active", "paused", "disabled", "exhausted"]
 DeliveryOutcome = Literal["delivered", "failed", "gone", "exhausted"]
 
@@ -38,6 +38,15 @@ class WebhookRequest(Subscription):
     state: Literal["active", "paused"] = "active"
 
 
+class WebhookChange(Subscription):
+    """The body of `PATCH /v1/webhooks/{id}`: what is absent stays; null takes a filter away."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)] = ""
+    state: Literal["active", "paused"] = "active"
+
+
 class Webhook(Subscription):
     """A subscription as the API shows it; its secret is never among it."""
 
@@ -52,6 +61,20 @@ class WebhookCreated(Webhook):
     """The answer to creating a subscription: the one time that its secret is told."""
 
     secret: str = Field(description="`whsec_` and base64: what the receiver verifies signatures with")
+
+
+class SecretRotated(BaseModel):
+    """The answer to a rotation: messages are signed by both secrets until the old one ends."""
+
+    id: str
+    secret: str = Field(description="the new one, told this once")
+    old_secret_until: AwareDatetime
+
+
+class DeliveryQueued(BaseModel):
+    """A delivery is on its way; what became of it stands in the webhook's deliveries."""
+
+    delivery_id: str
 
 
 class Delivery(BaseModel):

@@ -121,7 +121,6 @@ class Keys:
         """Hash: webhook id -> millisecond of its last success."""
         return self._key("answered")
 
-    @property
-    def deliveries(self) -> str:
-        """Stream: the attempts made, newest kept."""
-        return self._key("deliveries")
+    def deliveries(self, webhook_id: str) -> str:
+        """Stream, one a webhook: the attempts made, newest kept."""
+        return self._key(f"deliveries:{webhook_id}")

@@ -208,9 +208,14 @@ def _crossed(
                 "used_ratio": round(crossing.used_tpp / cap, 6) if cap else None,
                 "incident_key": f"{rule}/{charge.account}/{charge.period}",
                 "message": _crossing_in_words(crossing, charge, cap, policy),
-                "evidence": {"armed": crossing.armed, "charged_tpp": charge.tpp},
+                "evidence": {"armed": crossing.armed, "charged_tpp": charge.tpp} | _lowest_of(limits),
                 "url": _url_of(charge),
             }
+
+
+def _lowest_of(limits: Limits) -> dict[str, int]:
+    """The lowest level: an incident is over when the use is below it."""
+    return {"lowest_level": min(limits.levels)} if limits.levels else {}
 
 
 def _severity(crossing: Crossing, charge: ChargeDue) -> Severity:

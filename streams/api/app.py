@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from ledger.book.read import Reader
 from schemas.problem import Problem
 from schemas.shipment_event import WireEvent
-from schemas.webhook import WebhookRequest
+from schemas.webhook import WebhookChange, WebhookRequest
 from streams.api import accounts, alert_stream, alerts, decisions, health, pages, policy, quotas, shipments, webhooks
 from streams.api.admission import admit, refuse_unknown_parameters
 from streams.api.copies import MAX_AGE_S, Copies
@@ -104,7 +104,12 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = document["components"]["schemas"]
         _, problems = models_json_schema(
-            [(Problem, "serialization"), (decisions.NotSeen, "serialization"), (WebhookRequest, "validation")],
+            [
+                (Problem, "serialization"),
+                (decisions.NotSeen, "serialization"),
+                (WebhookRequest, "validation"),
+                (WebhookChange, "validation"),
+            ],
             ref_template=_REF,
         )
         event = TypeAdapter(WireEvent).json_schema(ref_template=_REF)

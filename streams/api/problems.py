@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from ledger.errors import LedgerUnavailable, WrongCall
 from schemas.problem import MEDIA_TYPE, Problem, ProblemError
 from schemas.rejected_record import RejectedRecord
+from streams.webhooks.desk import UnknownWebhook
 
 _TITLES = {
     "bad-request": "The request cannot be read",
@@ -18,6 +19,7 @@ _TITLES = {
     "forbidden": "This caller may not ask here",
     "not-found": "There is nothing here",
     "unknown-country": "No country has this code",
+    "unknown-webhook": "There is no such webhook, or delivery",
     "unknown-event": "The ledger has not seen this event",
     "method-not-allowed": "This address does not take this method",
     "too-large": "The body is too large",
@@ -107,6 +109,10 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(LedgerUnavailable)
     async def _away(_: Request, failure: LedgerUnavailable) -> Response:
         return ProblemAnswer(503, "unavailable", str(failure), headers={"Retry-After": "1"}).response()
+
+    @app.exception_handler(UnknownWebhook)
+    async def _unknown(_: Request, failure: UnknownWebhook) -> Response:
+        return ProblemAnswer(404, "unknown-webhook", str(failure)).response()
 
     @app.exception_handler(WrongCall)
     async def _wrong(_: Request, failure: WrongCall) -> Response:

@@ -1,25 +1,34 @@
-"""GET and POST /v1/webhooks: who is told of alerts. A subscription is a record on the settings topic."""
+"""The calls below /v1/webhooks: who is told of alerts, and what became of it."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from ledger.countries import CountryTable
 from schemas.problem import ProblemError
-from schemas.webhook import Webhook, WebhookCreated, WebhookRequest
+from schemas.webhook import (
+    Delivery,
+    DeliveryQueued,
+    SecretRotated,
+    Webhook,
+    WebhookChange,
+    WebhookCreated,
+    WebhookRequest,
+)
 from streams.api.admission import read_body
 from streams.api.answers import policy_in_force
-from streams.api.parts import PartsHere
+from streams.api.parts import Parts, PartsHere
 from streams.api.problems import ProblemAnswer, documented
-from streams.kafka.producer import Outgoing
-from streams.webhooks.subscription import create, read_subscriptions
+from streams.webhooks.desk import WebhookDesk
+from streams.webhooks.subscription import SecretBox
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
-_SCHEMA = {"$ref": "#/components/schemas/WebhookRequest"}
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
+_Body = TypeVar("_Body", bound=BaseModel)
 
 
 class WebhookList(BaseModel):
@@ -29,28 +38,102 @@ class WebhookList(BaseModel):
     next: None = None
 
 
+class DeliveryPage(BaseModel):
+    """Attempts, the newest first; `next` asks for older ones, null where there are none."""
+
+    items: list[Delivery]
+    next: str | None
+
+
+def _body(model: type[BaseModel]) -> Mapping[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
 @router.get("", responses=documented())
 async def list_webhooks(parts: PartsHere) -> WebhookList:
     """Every subscription; secrets are not told again."""
-    subscriptions = read_subscriptions(await parts.jobs.records())
-    shown = [subscription.shown() for subscription in subscriptions.values()]
-    return WebhookList(items=sorted(shown, key=lambda webhook: webhook.created_at))
+    return WebhookList(items=await _desk(parts).all())
 
 
-@router.post("", status_code=201, responses=documented(413, 422), openapi_extra=_BODY)
+@router.post("", status_code=201, responses=documented(413, 422), openapi_extra=dict(_body(WebhookRequest)))
 async def create_webhook(request: Request, parts: PartsHere) -> WebhookCreated:
     """Subscribe to alerts from now on. The answer tells the secret, this once."""
-    wanted = _read_request(await read_body(request))
+    wanted = _read(WebhookRequest, await read_body(request))
+    await _check_countries(wanted.countries, parts)
+    return await _desk(parts).add(wanted, _box(parts), now=parts.clock())
+
+
+@router.get("/{webhook_id}", responses=documented(404, 422))
+async def webhook(webhook_id: str, parts: PartsHere) -> Webhook:
+    """One subscription; its secret is not told again."""
+    return await _desk(parts).find(webhook_id)
+
+
+@router.patch("/{webhook_id}", responses=documented(404, 413, 422), openapi_extra=dict(_body(WebhookChange)))
+async def change_webhook(webhook_id: str, request: Request, parts: PartsHere) -> Webhook:
+    """Change what is stated: what is absent stays, null takes a filter away. `state` pauses it, or sets it going."""
+    change = _read(WebhookChange, await read_body(request))
+    await _check_countries(change.countries, parts)
+    return await _desk(parts).change(webhook_id, change)
+
+
+@router.delete("/{webhook_id}", status_code=204, responses=documented(404, 422))
+async def remove_webhook(webhook_id: str, parts: PartsHere) -> Response:
+    """End a subscription; what was not delivered yet is not any more."""
+    await _desk(parts).remove(webhook_id)
+    return Response(status_code=204)
+
+
+@router.post("/{webhook_id}/rotate", responses=documented(404, 422))
+async def rotate_secret(webhook_id: str, parts: PartsHere) -> SecretRotated:
+    """Make a new secret, told this once. For a day messages are signed by the old one too."""
+    return await _desk(parts).rotate(webhook_id, _box(parts), now=parts.clock())
+
+
+@router.post("/{webhook_id}/test", status_code=202, responses=documented(404, 422))
+async def test_webhook(webhook_id: str, parts: PartsHere) -> DeliveryQueued:
+    """Have an alert of kind `webhook.test` delivered, once; its deliveries say what became of it."""
+    policy = await policy_in_force(parts.reader)
+    return await _desk(parts).test(webhook_id, policy, now=parts.clock())
+
+
+@router.get("/{webhook_id}/deliveries", responses=documented(404, 422))
+async def list_deliveries(
+    webhook_id: str,
+    parts: PartsHere,
+    *,
+    cursor: Annotated[str | None, Query(max_length=64, description="the `next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> DeliveryPage:
+    """The attempts made at a webhook, the newest first: about the last thousand are kept."""
+    items, following = await _desk(parts).deliveries(webhook_id, cursor=cursor, count=limit)
+    return DeliveryPage(items=items, next=following)
+
+
+@router.post("/{webhook_id}/deliveries/{delivery_id}/resend", status_code=202, responses=documented(404, 422))
+async def resend_delivery(webhook_id: str, delivery_id: str, parts: PartsHere) -> DeliveryQueued:
+    """Deliver once more, under the same `webhook-id` and `quota-sequence`, whatever became of it before."""
+    return await _desk(parts).resend(webhook_id, delivery_id)
+
+
+def _desk(parts: Parts) -> WebhookDesk:
+    async def publish(key: str, value: bytes | None) -> None:
+        await asyncio.to_thread(parts.producer.send_all, parts.settings.topic_settings, [(key.encode(), value, [])])
+
+    return WebhookDesk(parts.jobs, parts.feed, guard=parts.guard, publish=publish)
+
+
+def _box(parts: Parts) -> SecretBox:
     if parts.secret_box is None:
         detail = "QUOTA_SECRET_KEY is not set: this endpoint cannot keep webhook secrets"
         raise ProblemAnswer(503, "unavailable", detail)
-    await parts.guard.check_url(wanted.url)
-    if wanted.countries is not None:
-        _refuse_unknown(wanted.countries, (await policy_in_force(parts.reader)).countries)
-    stored, secret = create(wanted, parts.secret_box, now=parts.clock())
-    record: Outgoing = (stored.setting_key.encode(), stored.to_record(), [])
-    await asyncio.to_thread(parts.producer.send_all, parts.settings.topic_settings, [record])
-    return WebhookCreated(**stored.shown().model_dump(), secret=secret)
+    return parts.secret_box
+
+
+async def _check_countries(countries: list[str] | None, parts: Parts) -> None:
+    if countries is not None:
+        _refuse_unknown(countries, (await policy_in_force(parts.reader)).countries)
 
 
 def _refuse_unknown(countries: list[str], table: CountryTable) -> None:
@@ -64,9 +147,9 @@ def _refuse_unknown(countries: list[str], table: CountryTable) -> None:
         raise ProblemAnswer(422, "invalid-request", "; ".join(error.advice for error in errors), errors=errors)
 
 
-def _read_request(body: bytes) -> WebhookRequest:
+def _read(model: type[_Body], body: bytes) -> _Body:
     try:
-        return WebhookRequest.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as failure:
-        errors = failure.errors(include_url=False, include_input=False, include_context=False)
-        raise RequestValidationError([error | {"loc": ("body", *error["loc"])} for error in errors]) from None
+        found = failure.errors(include_url=False, include_input=False, include_context=False)
+        raise RequestValidationError([wrong | {"loc": ("body", *wrong["loc"])} for wrong in found]) from None

@@ -2,7 +2,8 @@
 --[[
   Lease due jobs to one sender.
 
-  KEYS[1]  jobs    hash    job id -> {webhook_id, alert_id, entry, sequence, since_ms, failed, claim} in JSON
+  KEYS[1]  jobs    hash    job id -> {webhook_id, alert_id, entry, sequence, since_ms, failed, claim} in JSON; in the
+                           place of entry, alert is one that stands in no feed
   KEYS[2]  alerts  stream  the feed
   KEYS[3]  due of the first webhook, and so on in the order of ARGV[4]: sorted sets, job id by the ms it is due
 
@@ -22,13 +23,14 @@ for i = 0, #ARGV - FIRST_COUNT do
   for _, id in ipairs(redis.call('ZRANGE', due, '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, count)) do
     local text = redis.call('HGET', KEYS[1], id)
     local job = text and cjson.decode(text)
-    local entry = job and redis.call('XRANGE', KEYS[2], job.entry, job.entry)[1]
-    if entry then
+    local entry = job and job.entry and redis.call('XRANGE', KEYS[2], job.entry, job.entry)[1]
+    local alert = entry and entry[2][6] or job and job.alert
+    if alert then
       job.claim = job.claim + 1
       text = cjson.encode(job)
       redis.call('HSET', KEYS[1], id, text)
       redis.call('ZADD', due, ARGV[1] + ARGV[2], id)
-      leased[#leased + 1] = {id, text, entry[2][6]}
+      leased[#leased + 1] = {id, text, alert}
     else -- somebody trimmed the feed: there is nothing to deliver any more
       redis.call('ZREM', due, id)
       redis.call('HDEL', KEYS[1], id)

@@ -5,7 +5,6 @@ a subscription is made, so that its maker is told, and at every connection with 
 a name that changes its answer in between cannot evade. Python's `is_global` is no rule: its answers differ by version.
 """
 
-import asyncio
 import errno
 import socket
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ledger.errors import WrongCall
+from streams.webhooks.resolver import Resolver, addresses_of
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -58,7 +58,6 @@ CARRIES_IPV4: tuple[IPv6Network, ...] = (IPv6Network("::ffff:0:0/96"), IPv6Netwo
 """IPv4-mapped and NAT64: the last 32 bits are where the connection ends, so those are judged."""
 
 PORTS = frozenset({443, 8443})
-RESOLVE_S = 5.0
 
 
 class ForbiddenAddress(OSError):  # noqa: N818  an OSError, so that a connection fails by it like by any other
@@ -105,7 +104,7 @@ class ConnectGuard:
             self.check(dialled[0], dialled[1], scheme)
             return socket.socket(family=family, type=kind, proto=protocol)
 
-        return aiohttp.TCPConnector(limit=0, keepalive_timeout=2, socket_factory=open_socket)
+        return aiohttp.TCPConnector(limit=0, keepalive_timeout=2, socket_factory=open_socket, resolver=Resolver())
 
     async def check_url(self, url: str) -> None:
         """Judge the address that a subscription asks for, with whatever its name means right now.
@@ -115,9 +114,8 @@ class ConnectGuard:
         """
         scheme, host, port = _parts_of(url)
         try:
-            async with asyncio.timeout(RESOLVE_S):
-                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError, TimeoutError):
+            found = await addresses_of(host, port)
+        except (OSError, UnicodeError):
             raise WrongCall(f"url: the name {host} has no address") from None
         try:
             for *_, dialled in found:

@@ -14,13 +14,15 @@ from typing import Any, Literal
 from redis.asyncio import Redis
 
 from ledger.book.keys import Keys
+from ledger.book.outbox import outbox_entry
 from ledger.book.position import partition_name
 from ledger.book.script import Script, asked
+from schemas.quota_alert import QuotaAlert
 from schemas.webhook import Delivery
 from streams.webhooks.subscription import StoredSubscription, read_subscriptions
 
-DELIVERIES_KEPT = 10_000
-"""About how many attempts the log of deliveries holds, the newest."""
+DELIVERIES_KEPT = 1_000
+"""About how many attempts the log of one webhook holds, the newest."""
 
 _HERE = Path(__file__).parent
 
@@ -76,6 +78,7 @@ class Leased:
         claim: names the lease.
         claimed_ms: when the lease began.
         alert: the alert in JSON, the bytes of the topic.
+        is_test: whether the alert is none, and is tried once.
     """
 
     job_id: str
@@ -87,6 +90,7 @@ class Leased:
     claim: int
     claimed_ms: int
     alert: bytes
+    is_test: bool
 
 
 class Jobs:
@@ -105,6 +109,7 @@ class Jobs:
         self._deliver = Script(redis, _HERE / "deliver_batch.lua")
         self._claim = Script(redis, _HERE / "claim_jobs.lua")
         self._note = Script(redis, _HERE / "note_attempt.lua")
+        self._order = Script(redis, _HERE / "order_delivery.lua")
         self._replace = Script(redis, _HERE / "replace_webhook.lua")
 
     # ------------------------------------------------------------------------------------------------- for the worker
@@ -187,7 +192,13 @@ class Jobs:
         ]
 
     async def note(
-        self, leased: Leased, delivery: Delivery, *, next_ms: int | None, success_ms: int | None = None
+        self,
+        leased: Leased,
+        delivery: Delivery,
+        *,
+        next_ms: int | None,
+        success_ms: int | None = None,
+        told: QuotaAlert | None = None,
     ) -> bool:
         """Note what became of a leased job, and log the attempt.
 
@@ -196,20 +207,73 @@ class Jobs:
             delivery: the attempt, for the log.
             next_ms: when to try again; None if never.
             success_ms: when the receiver took it, if it did.
+            told: the alert that it is given up, if it is.
 
         Returns:
             False if the lease was over and another sender has the job: then only the log was written.
         """
-        keys = [self._keys.jobs, self._keys.due(leased.webhook_id), self._keys.deliveries, self._keys.answered]
+        keys, webhook_id = self._keys, leased.webhook_id
+        names = [keys.jobs, keys.due(webhook_id), keys.deliveries(webhook_id), keys.answered, keys.outbox]
+        alert = "" if told is None else outbox_entry(leased.claimed_ms, told)
         times = ["" if moment is None else moment for moment in (next_ms, success_ms)]
         log = delivery.model_dump_json()
-        [status] = await self._note(keys, [leased.job_id, leased.claim, *times, log, DELIVERIES_KEPT])
+        [status] = await self._note(names, [leased.job_id, leased.claim, *times, log, DELIVERIES_KEPT, alert])
         return bool(status == b"noted")
 
     async def last_success_ms(self, webhook_id: str) -> int:
         """When the webhook's receiver last took a delivery; 0 if never."""
         found = await asked(self._redis.hget(self._keys.answered, webhook_id))
         return int(found or 0)
+
+    # ------------------------------------------------------------------------------------------------- for the desk
+
+    async def order(
+        self, webhook_id: str, alert_id: str, *, sequence: int | None = None, text: bytes = b""
+    ) -> str | None:
+        """Have an alert delivered because a person asks for it.
+
+        Args:
+            webhook_id: to whom.
+            alert_id: which.
+            sequence: of the delivery that is repeated; None for the next number.
+            text: of an alert that stands in no feed; it is tried once.
+
+        Returns:
+            The delivery's id; None if the feed has no such alert.
+        """
+        keys = self._keys
+        names = [keys.jobs, keys.due(webhook_id), keys.sequences, keys.alert_ids]
+        number = "" if sequence is None else sequence
+        [status] = await self._order(names, [webhook_id, alert_id, await self.now_ms(), number, text])
+        return f"{webhook_id}:{alert_id}" if status == b"ordered" else None
+
+    async def deliveries(self, webhook_id: str, *, before: str | None, count: int) -> list[tuple[str, Delivery]]:
+        """Attempts at a webhook with their places in its log, the newest first.
+
+        Args:
+            webhook_id: whose.
+            before: the place before which to begin; None for the newest.
+            count: how many at most.
+        """
+        upto = "+" if before is None else f"({before}"
+        newest = self._redis.xrevrange(self._keys.deliveries(webhook_id), max=upto, count=count)
+        return [
+            (place.decode(), Delivery.model_validate_json(fields[b"delivery"])) for place, fields in await asked(newest)
+        ]
+
+    async def keep(self, new: StoredSubscription) -> None:
+        """Have a new subscription in Redis at once; the worker copies it from the topic too."""
+        await asked(self._redis.hsetnx(self._keys.webhooks, new.id, new.to_record().decode()))
+
+    async def forget(self, webhook_id: str) -> None:
+        """Remove a subscription and all that is kept for it. A sender that has one of its jobs notes it in vain."""
+        keys = self._keys
+        await asked(self._redis.hdel(keys.webhooks, webhook_id))
+        jobs = await asked(self._redis.zrange(keys.due(webhook_id), 0, -1))
+        if jobs:
+            await asked(self._redis.hdel(keys.jobs, *jobs))
+        await asked(self._redis.delete(keys.due(webhook_id), keys.deliveries(webhook_id)))
+        await asked(self._redis.hdel(keys.answered, webhook_id))
 
     async def replace(self, old: bytes, new: StoredSubscription) -> bool:
         """Change a subscription in Redis, unless it is no longer the record `old`."""
@@ -234,4 +298,5 @@ def _read_leased(job_id: bytes, text: bytes, alert: bytes, now_ms: int) -> Lease
         claim=job["claim"],
         claimed_ms=now_ms,
         alert=alert,
+        is_test="alert" in job,
     )

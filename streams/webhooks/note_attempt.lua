@@ -4,8 +4,9 @@
 
   KEYS[1]  jobs        hash    job id -> {webhook_id, alert_id, entry, sequence, since_ms, failed, claim} in JSON
   KEYS[2]  due         sorted set of the job's webhook, job id by the ms it is due
-  KEYS[3]  deliveries  stream  the attempts made, newest kept
+  KEYS[3]  deliveries  stream  the attempts made at the webhook, newest kept
   KEYS[4]  answered    hash    webhook id -> ms of its last success
+  KEYS[5]  outbox      list    alerts that are not on the topic yet
 
   ARGV[1]  job         its id
   ARGV[2]  claim       the lease the attempt was made under
@@ -13,11 +14,13 @@
   ARGV[4]  success_ms  when the receiver took it; "" if it did not
   ARGV[5]  delivery    the attempt in JSON, for the log
   ARGV[6]  keep        about how many attempts the log keeps
+  ARGV[7]  alert       what is to be told of it, for the outbox; "" for nothing
 
   Returns {status}
     "noted"  done as told
     "lost"   the lease ran out and another sender has the job, or it is done: only the log was written
-  Why a script: a sender that comes back late must not undo what another has noted since.
+  Why a script: a sender that comes back late must not undo what another has noted since, and what is told of a job
+  that is given up is neither lost nor invented by a crash in between.
 ]]
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'delivery', ARGV[5])
 local text = redis.call('HGET', KEYS[1], ARGV[1])
@@ -32,4 +35,5 @@ else
   redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(job))
   redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
 end
+if ARGV[7] ~= '' then redis.call('RPUSH', KEYS[5], ARGV[7]) end
 return {'noted'}

@@ -5,33 +5,39 @@ hold up another, be led inward by an address, or make the sender read more than 
 """
 
 import asyncio
-import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import aiohttp
 from redis.asyncio import Redis
 
 from ledger.errors import LedgerUnavailable
+from ledger.rules.alerts import alert_id
+from schemas.quota_alert import QuotaAlert
 from schemas.webhook import Delivery, DeliveryOutcome, WebhookState
 from streams.pulse import Pulse
 from streams.settings import Settings
 from streams.webhooks.connect_guard import ConnectGuard, Scheme, read_allowed
 from streams.webhooks.feed import Feed
+from streams.webhooks.formats import request_of
 from streams.webhooks.jobs import Jobs, Leased
 from streams.webhooks.schedule import read_retry_after, retry_delay_s
 from streams.webhooks.signing import sign
-from streams.webhooks.subscription import SecretBox, StoredSubscription, UnreadableSecret, read_subscriptions
+from streams.webhooks.subscription import (
+    PublishSetting,
+    SecretBox,
+    StoredSubscription,
+    UnreadableSecret,
+    read_subscriptions,
+)
 
 log = logging.getLogger(__name__)
-
-PublishSetting = Callable[[str, bytes | None], Awaitable[None]]
-"""Writes one record to the settings topic (key, value), until Kafka has it; raises LedgerUnavailable if it will not."""
 
 TOTAL_S = 15.0
 """How long an attempt may take until the answer's headers are there."""
@@ -47,7 +53,8 @@ LEASE_S = 60.0
 """Longer than any attempt and its note take; a dead sender's jobs come back after it."""
 
 IN_FLIGHT_EACH = 8
-"""Attempts under way at one webhook: what a hanging receiver can tie up."""
+"""Attempts under way at one webhook at most. It begins with one, each success doubles that, and a failure brings it
+back to one: many receivers that hang tie up little."""
 
 IN_FLIGHT_ALL = 256
 NOTES_AT_ONCE = 16
@@ -126,6 +133,7 @@ class _Sender:
         self._publish_setting = publish_setting
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_flight: Counter[str] = Counter()
+        self._slots: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._noting = asyncio.Semaphore(NOTES_AT_ONCE)
         self._random = random.SystemRandom()
@@ -166,7 +174,7 @@ class _Sender:
     def _free_slots(self, webhook_ids: Sequence[str]) -> dict[str, int]:
         """How many more jobs each webhook may have under way; in random order, so that none is always served last."""
         free = {
-            webhook_id: IN_FLIGHT_EACH - self._in_flight[webhook_id]
+            webhook_id: self._slots.get(webhook_id, 1) - self._in_flight[webhook_id]
             for webhook_id in self._random.sample(webhook_ids, len(webhook_ids))
         }
         return {webhook_id: slots for webhook_id, slots in free.items() if slots > 0}
@@ -182,6 +190,8 @@ class _Sender:
         began = asyncio.get_running_loop().time()
         answer = await self._post(job, subscription)
         latency_ms = round((asyncio.get_running_loop().time() - began) * 1000)
+        slots = 2 * self._slots.get(job.webhook_id, 1)
+        self._slots[job.webhook_id] = min(slots, IN_FLIGHT_EACH) if answer.is_success else 1
         ended_ms = job.claimed_ms + latency_ms
         outcome, delay_s = self._judge(job, answer)
         next_ms = None if delay_s is None else ended_ms + round(delay_s * 1000)
@@ -203,7 +213,8 @@ class _Sender:
         try:
             async with self._noting:
                 success_ms = ended_ms if outcome == "delivered" else None
-                noted = await self._jobs.note(job, delivery, next_ms=next_ms, success_ms=success_ms)
+                told = exhausted_alert(job, subscription, delivery) if outcome == "exhausted" else None
+                noted = await self._jobs.note(job, delivery, next_ms=next_ms, success_ms=success_ms, told=told)
             if noted and outcome == "gone":
                 await self._take_out(job.webhook_id, "disabled")
             if noted and outcome == "exhausted" and await self._jobs.last_success_ms(job.webhook_id) < job.since_ms:
@@ -217,15 +228,17 @@ class _Sender:
             return "delivered", None
         if answer.status == GONE:
             return "gone", None
+        if job.is_test:
+            return "failed", None
         delay_s = retry_delay_s(job.failed + 1, retry_after_s=answer.retry_after_s, random=self._random.random())
         return ("exhausted", None) if delay_s is None else ("failed", delay_s)
 
     async def _post(self, job: Leased, subscription: StoredSubscription) -> Answer:
         try:
-            body = standard_body(job.alert)
+            url, body = request_of(job.alert, subscription.format, subscription.url)
             headers = self._headers(job, subscription, body)
-            session = self._sessions["https" if subscription.url.lower().startswith("https:") else "http"]
-            async with session.post(subscription.url, data=body, headers=headers, allow_redirects=False) as response:
+            session = self._sessions["https" if url.lower().startswith("https:") else "http"]
+            async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                 retry_after_s = read_retry_after(response.headers.get("Retry-After"), _moment(job.claimed_ms))
                 return Answer(response.status, await _first_bytes(response), None, retry_after_s)
         except TimeoutError:
@@ -235,13 +248,14 @@ class _Sender:
 
     def _headers(self, job: Leased, subscription: StoredSubscription, body: bytes) -> dict[str, str]:
         timestamp_s = job.claimed_ms // 1000
+        secrets = subscription.live_secrets(self._box, _moment(job.claimed_ms))
         return {
             "content-type": "application/json",
             "accept-encoding": "identity",
             "user-agent": USER_AGENT,
             "webhook-id": job.alert_id,
             "webhook-timestamp": str(timestamp_s),
-            "webhook-signature": sign(subscription.live_secrets(self._box), job.alert_id, timestamp_s, body),
+            "webhook-signature": sign(secrets, job.alert_id, timestamp_s, body),
             "quota-sequence": str(job.sequence),
         }
 
@@ -291,11 +305,35 @@ class _Sender:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-def standard_body(alert: bytes) -> bytes:
-    """The body of Standard Webhooks around an alert, which keeps the bytes it has on the topic."""
-    told = json.loads(alert)
-    kind, occurred_at = (json.dumps(told[name]).encode() for name in ("kind", "occurred_at"))
-    return b'{"type":%b,"timestamp":%b,"data":%b}' % (kind, occurred_at, alert)
+def exhausted_alert(job: Leased, subscription: StoredSubscription, last: Delivery) -> QuotaAlert | None:
+    """What is told of an alert that a receiver never took; of such an alert itself nothing is."""
+    lost = QuotaAlert.model_validate_json(job.alert)
+    if lost.kind == "webhook.exhausted":
+        return None
+    host = urlsplit(subscription.url).hostname  # no more of the address: with some receivers it is a secret
+    answer = f"status {last.status}" if last.status is not None else "no answer"
+    return QuotaAlert(
+        alert_id=alert_id("webhook.exhausted", job.webhook_id, job.alert_id),
+        kind="webhook.exhausted",
+        severity="warning",
+        occurred_at=last.at,
+        recorded_at=last.at,
+        policy_id=lost.policy_id,
+        policy_sha256=lost.policy_sha256,
+        incident_key=f"webhook.exhausted/{job.webhook_id}",
+        message=(
+            f"The webhook {job.webhook_id} at {host} did not take the alert {job.alert_id} in {last.attempt} attempts "
+            f"({answer} at last): it is delivered again only if somebody asks for it."
+        ),
+        evidence={
+            "webhook_id": job.webhook_id,
+            "delivery_id": job.job_id,
+            "alert_id": job.alert_id,
+            "attempts": last.attempt,
+            "status": last.status,
+        },
+        url=f"/v1/webhooks/{job.webhook_id}/deliveries",
+    )
 
 
 async def _first_bytes(response: aiohttp.ClientResponse) -> str:

@@ -7,8 +7,8 @@ are encrypted under `QUOTA_SECRET_KEY` in both places. Nothing here talks to Kaf
 import logging
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import get_args
 
@@ -25,6 +25,13 @@ from streams.webhooks.signing import new_secret
 log = logging.getLogger(__name__)
 
 SETTING_PREFIX = "webhook:"
+
+PublishSetting = Callable[[str, bytes | None], Awaitable[None]]
+"""Writes one record to the settings topic (key, value), until Kafka has it; raises LedgerUnavailable if it will not."""
+
+ROTATION = timedelta(days=1)
+"""How long the old secret still signs after a new one was made."""
+
 _RANK = {severity: rank for rank, severity in enumerate(get_args(Severity))}
 
 
@@ -65,11 +72,16 @@ class SecretBox:
 
 
 class StoredSecret(BaseModel):
-    """One secret of a subscription, encrypted."""
+    """One secret of a subscription, encrypted.
+
+    Attributes:
+        until: when it ends, for another has taken its place; None for the present one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     encrypted: str
+    until: AwareDatetime | None = None
 
 
 class StoredSubscription(Subscription):
@@ -93,13 +105,20 @@ class StoredSubscription(Subscription):
         """As the API shows it."""
         return Webhook.model_validate(self.model_dump(exclude={"secrets"}))
 
-    def live_secrets(self, box: SecretBox) -> list[str]:
-        """The secrets that a message is signed by now.
+    def live_secrets(self, box: SecretBox, now: datetime) -> list[str]:
+        """The secrets that a message is signed by now: the present one, and the one before while it lasts.
 
         Raises:
             UnreadableSecret: see there.
         """
-        return [box.decrypt(secret.encrypted) for secret in self.secrets]
+        live = [secret for secret in self.secrets if secret.until is None or now < secret.until]
+        return [box.decrypt(secret.encrypted) for secret in live]
+
+    def rotated(self, box: SecretBox, now: datetime) -> tuple["StoredSubscription", str]:
+        """The same subscription with a new secret, and that, which is told this once. The one before lasts a while."""
+        secret, present = new_secret(), next(kept for kept in self.secrets if kept.until is None)
+        kept = [StoredSecret(encrypted=box.encrypt(secret)), present.model_copy(update={"until": now + ROTATION})]
+        return self.model_copy(update={"secrets": kept}), secret
 
     def with_state(self, state: WebhookState) -> "StoredSubscription":
         """The same subscription in another state."""

@@ -91,7 +91,7 @@ def test_the_secret_is_told_once_and_kept_encrypted() -> None:
     assert stored.setting_key == f"webhook:{stored.id}"
     assert secret.removeprefix("whsec_").encode() not in record
     assert "secret" not in shown
-    assert read_record(record).live_secrets(BOX) == [secret]
+    assert read_record(record).live_secrets(BOX, NOW) == [secret]
 
 
 def test_a_record_says_again_what_was_asked_for() -> None:
@@ -122,7 +122,7 @@ def test_a_secret_under_another_key_is_named_and_no_key_is_refused() -> None:
     stored, _ = create(asking_for(), BOX, now=NOW)
 
     with pytest.raises(UnreadableSecret, match="QUOTA_SECRET_KEY"):
-        stored.live_secrets(SecretBox(SecretStr("another key")))
+        stored.live_secrets(SecretBox(SecretStr("another key")), NOW)
     with pytest.raises(WrongCall, match="QUOTA_SECRET_KEY"):
         SecretBox(None)
 

@@ -1,7 +1,7 @@
 """The endpoint on a real Redis: what it answers, and that it never answers what it does not know."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -18,8 +18,9 @@ from schemas.adoption import Closure
 from schemas.cloudevents import read_event
 from schemas.decision import Decision
 from schemas.quota_status import QuotaStatus
+from schemas.webhook import Delivery
 from streams.settings import Settings
-from streams.webhooks.subscription import read_record
+from streams.webhooks.subscription import SecretBox, read_record
 from tests.live_redis.adopting import adopt
 from tests.live_redis.endpoint import Topic, caller, endpoint
 
@@ -68,6 +69,7 @@ class Desk:
         told |= {"policy_sha256": "0", "incident_key": "i", "message": "m"} | alert
         fields = {"kind": told["kind"], "country": told["country"], "alert": json.dumps(told)}
         await self.redis.xadd(self.keys.alerts, fields, id=f"{offset + 1}-0")
+        await self.redis.hset(self.keys.alert_ids, told["alert_id"], offset)
 
 
 SETTINGS = {"auth": "off", "secret_key": SecretStr("a key of the tests"), "webhook_allow": "127.0.0.0/8"}
@@ -484,7 +486,6 @@ async def test_a_webhook_is_a_record_on_the_settings_topic_and_its_secret_is_tol
     assert told["secret"].startswith("whsec_")
     assert (topic, key) == ("quota.settings", f"webhook:{told['id']}".encode())
     assert told["secret"].encode() not in record
-    await desk.redis.hset(desk.keys.webhooks, told["id"], record)
     listed = (await desk.http.get("/v1/webhooks")).json()
     assert [webhook["id"] for webhook in listed["items"]] == [told["id"]]
     assert "secret" not in listed["items"][0]
@@ -498,6 +499,99 @@ async def test_a_webhook_that_may_not_be_is_422_and_not_kept(desk, body):
     problem(await desk.http.post("/v1/webhooks", json=body), 422, "invalid-request")
 
     assert desk.topic == []
+
+
+async def a_webhook(desk, **asked):
+    answer = await desk.http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/hook"} | asked)
+    return answer.json()
+
+
+async def test_a_webhook_can_be_read_at_once_and_its_parts_changed_and_filters_taken_away(desk):
+    made = await a_webhook(desk, kinds=["quota.exceeded"], countries=["IN"])
+    place = f"/v1/webhooks/{made['id']}"
+    read = (await desk.http.get(place)).json()
+    changed = await desk.http.patch(place, json={"kinds": None, "severity_min": "critical", "state": "paused"})
+    again = (await desk.http.get(place)).json()
+
+    assert read == {name: value for name, value in made.items() if name != "secret"}
+    assert changed.status_code == 200
+    assert changed.json() == again == read | {"kinds": None, "severity_min": "critical", "state": "paused"}
+    key, record = desk.topic[-1][1:3]
+    assert (key, read_record(record).state) == (f"webhook:{made['id']}".encode(), "paused")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"url": "http://10.0.0.1/"}, {"url": ""}, {"url": None}, {"state": "exhausted"}, {"countries": ["UK"]},
+        {"kinds": []}, {"knds": []}, {"format": "pagerduty"},
+    ],
+)  # fmt: skip
+async def test_a_change_that_may_not_be_is_422_and_changes_nothing(desk, change):
+    made = await a_webhook(desk)
+    problem(await desk.http.patch(f"/v1/webhooks/{made['id']}", json=change), 422, "invalid-request")
+
+    assert len(desk.topic) == 1
+    assert (await desk.http.get(f"/v1/webhooks/{made['id']}")).json()["url"] == "http://127.0.0.1:9/hook"
+
+
+async def test_a_removed_webhook_is_deleted_on_the_topic_and_nothing_is_kept_for_it(desk):
+    made = await a_webhook(desk)
+    place = f"/v1/webhooks/{made['id']}"
+    await desk.http.post(f"{place}/test")
+    removed = await desk.http.delete(place)
+
+    assert removed.status_code == 204
+    assert desk.topic[-1][1:3] == (f"webhook:{made['id']}".encode(), None)
+    for path, method in ((place, "GET"), (place, "DELETE"), (f"{place}/rotate", "POST"), (f"{place}/test", "POST")):
+        problem(await desk.http.request(method, path), 404, "unknown-webhook")
+    assert not await desk.redis.exists(desk.keys.webhooks, desk.keys.jobs, desk.keys.due(made["id"]))
+
+
+async def test_a_rotated_secret_is_told_once_and_the_one_before_lasts_a_day(desk):
+    made = await a_webhook(desk)
+    told = (await desk.http.post(f"/v1/webhooks/{made['id']}/rotate")).json()
+    stored, box = read_record(desk.topic[-1][2]), SecretBox(SETTINGS["secret_key"])
+
+    assert told["secret"] != made["secret"]
+    assert told["old_secret_until"] == "2026-11-23T12:00:00Z"
+    assert stored.live_secrets(box, NOW) == [told["secret"], made["secret"]]
+    assert stored.live_secrets(box, NOW + timedelta(days=1)) == [told["secret"]]
+    assert told["secret"].encode() not in desk.topic[-1][2]
+
+
+async def test_a_test_and_a_delivery_that_is_sent_again_are_due_and_the_log_comes_in_pages(desk):
+    made = await a_webhook(desk)
+    place = f"/v1/webhooks/{made['id']}"
+    await desk.tell(0)
+    delivery_id = f"{made['id']}:al_0"
+    for attempt in (1, 2, 3):
+        told = Delivery(
+            delivery_id=delivery_id, webhook_id=made["id"], alert_id="al_0", sequence=7, attempt=attempt, at=NOW,
+            outcome="failed", status=500, latency_ms=1, answer="<b>no</b>", error=None, next_at=None,
+        )  # fmt: skip
+        await desk.redis.xadd(desk.keys.deliveries(made["id"]), {"delivery": told.model_dump_json()})
+    queued = await desk.http.post(f"{place}/test")
+    again = await desk.http.post(f"{place}/deliveries/{delivery_id}/resend")
+    page = (await desk.http.get(f"{place}/deliveries?limit=2")).json()
+    rest = (await desk.http.get(f"{place}/deliveries", params={"limit": 2, "cursor": page["next"]})).json()
+    jobs = {name.decode(): json.loads(job) for name, job in (await desk.redis.hgetall(desk.keys.jobs)).items()}
+
+    assert (queued.status_code, again.status_code) == (202, 202)
+    assert again.json() == {"delivery_id": delivery_id}
+    assert jobs.keys() == {delivery_id, queued.json()["delivery_id"]}
+    assert (jobs[delivery_id]["sequence"], jobs[delivery_id]["entry"]) == (7, "1-0")
+    assert [one["attempt"] for one in page["items"] + rest["items"]] == [3, 2, 1]
+    assert rest["next"] is None
+    problem(await desk.http.post(f"{place}/deliveries/{made['id']}:al_9/resend"), 404, "unknown-webhook")
+    problem(await desk.http.get(f"{place}/deliveries?cursor=x"), 422, "invalid-request")
+
+
+async def test_nothing_is_tested_or_sent_again_at_a_webhook_that_takes_nothing(desk):
+    made = await a_webhook(desk, state="paused")
+    told = problem(await desk.http.post(f"/v1/webhooks/{made['id']}/test"), 422, "invalid-request")
+
+    assert "paused" in told["detail"]
 
 
 # ----------------------------------------------------------------------------------------------- Health, pages, errors

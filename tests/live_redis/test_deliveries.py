@@ -5,8 +5,10 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -23,12 +25,16 @@ from standardwebhooks import Webhook as Verifier
 from ledger.book.keys import Keys
 from ledger.book.script import connect
 from ledger.errors import LedgerUnavailable, PositionLost, WrongCall
+from ledger.policy import load_policy
+from ledger.rules.alerts import alert_id
 from schemas.quota_alert import QuotaAlert
 from schemas.webhook import Delivery, WebhookRequest
 from streams.deliver_alerts import ALERTS_A_CALL, DAY_MS, deliver_alerts
 from streams.kafka.run import Run
 from streams.settings import Settings, environment_of
 from streams.webhooks import sender as sender_module
+from streams.webhooks.connect_guard import ConnectGuard, read_allowed
+from streams.webhooks.desk import WebhookDesk
 from streams.webhooks.feed import Feed
 from streams.webhooks.jobs import Jobs
 from streams.webhooks.schedule import ATTEMPTS_MAX
@@ -119,9 +125,9 @@ class Desk:
 
     async def deliveries(self, webhook_id: str | None = None) -> list[Delivery]:
         """Oldest first."""
-        entries = await self.redis.xrange(self.keys.deliveries)
-        read = [Delivery.model_validate_json(fields[b"delivery"]) for _, fields in entries]
-        return [delivery for delivery in read if webhook_id in (None, delivery.webhook_id)]
+        logs = [self.keys.deliveries(name) for name in ([webhook_id] if webhook_id else await self.jobs.records())]
+        entries = sorted([entry for log in logs for entry in await self.redis.xrange(log)], key=lambda entry: entry[0])
+        return [Delivery.model_validate_json(fields[b"delivery"]) for _, fields in entries]
 
     async def let_time_pass(self, stored: StoredSubscription, milliseconds: int) -> None:
         """Everything of this webhook is due so much earlier."""
@@ -631,6 +637,164 @@ async def test_after_ten_failures_a_receiver_that_took_nothing_in_all_that_time_
     assert await desk.job_ids() == []
     assert (await desk.deliveries())[-1].outcome == "exhausted"
     assert read_record(desk.published[hook.setting_key] or b"").state == "exhausted"
+
+
+async def outbox(desk: Desk) -> list[QuotaAlert]:
+    entries = await desk.redis.lrange(desk.keys.outbox, 0, -1)
+    return [QuotaAlert.model_validate_json(entry.split(b" ", 1)[1]) for entry in entries]
+
+
+async def test_an_alert_that_a_receiver_never_took_is_told_of_without_the_secret_parts_of_its_address(
+    desk: Desk, receiver: Receiver
+) -> None:
+    hook, _ = await desk.subscribe(receiver.url("/secret/path", answering(500)))
+    await desk.deliver(a_run("1"))
+    await fail_nine_times(desk, hook)
+
+    async with desk.sending():
+        await until(lambda: is_published(desk, hook), "the changed record")
+
+    [told] = await outbox(desk)
+    assert (told.kind, told.severity) == ("webhook.exhausted", "warning")
+    assert told.alert_id == alert_id("webhook.exhausted", hook.id, "al_1")
+    assert told.url == f"/v1/webhooks/{hook.id}/deliveries"
+    assert (told.evidence["alert_id"], told.evidence["attempts"]) == ("al_1", ATTEMPTS_MAX)
+    assert "127.0.0.1" in told.message
+    assert "secret" not in told.model_dump_json()
+
+
+async def test_of_an_undelivered_word_on_undelivered_alerts_nothing_more_is_told(
+    desk: Desk, receiver: Receiver
+) -> None:
+    hook, _ = await desk.subscribe(receiver.url("/", answering(500)))
+    await desk.deliver(a_run("1", kind="webhook.exhausted"))
+    await fail_nine_times(desk, hook)
+
+    async with desk.sending():
+        await until(lambda: is_published(desk, hook), "the changed record")
+
+    assert await outbox(desk) == []
+
+
+async def a_desk_of_people(desk: Desk) -> WebhookDesk:
+    guard = ConnectGuard(read_allowed("127.0.0.0/8"))
+    return WebhookDesk(desk.jobs, desk.feed, guard=guard, publish=desk.publish_setting)
+
+
+async def test_a_test_is_delivered_signed_once_and_a_failing_one_is_not_repeated_nor_exhausts_anything(
+    desk: Desk, receiver: Receiver
+) -> None:
+    works, secret = await desk.subscribe(receiver.url("/works"))
+    fails, _ = await desk.subscribe(receiver.url("/fails", answering(500)))
+    people = await a_desk_of_people(desk)
+
+    async with desk.sending():
+        for hook in (works, fails):
+            await people.test(hook.id, load_policy("annual-50k"), now=NOW)
+        await until(lambda: no_jobs(desk), "both tests")
+
+    [message] = [message for message in receiver.messages if message.path == "/works"]
+    assert Verifier(secret).verify(message.body, message.headers)["type"] == "webhook.test"
+    [failed] = await desk.deliveries(fails.id)
+    assert (failed.outcome, failed.next_at) == ("failed", None)
+    assert (await desk.fed_ids(), await outbox(desk), desk.published) == ([], [], {})
+
+
+async def test_what_is_sent_again_bears_the_same_id_number_and_bytes(desk: Desk, receiver: Receiver) -> None:
+    hook, _ = await desk.subscribe(receiver.url("/"))
+    people = await a_desk_of_people(desk)
+
+    async with desk.sending():
+        await desk.deliver(a_run("1", "2"))
+        await until(lambda: no_jobs(desk), "both deliveries")
+        await people.resend(hook.id, f"{hook.id}:al_1")
+        await until(lambda: counted(receiver, "/", 3), "the first once more")
+        await until(lambda: no_jobs(desk), "its note")
+
+    first, again = [message for message in receiver.messages if message.headers["webhook-id"] == "al_1"]
+    assert first.body == again.body
+    assert first.headers["quota-sequence"] == again.headers["quota-sequence"]
+
+
+async def test_a_webhook_gets_what_was_told_since_a_moment_if_it_asks_for_it(desk: Desk, receiver: Receiver) -> None:
+    await feed_many(desk, 10)
+    hook, _ = await desk.subscribe(receiver.url("/"), countries=["AE"])
+    people = await a_desk_of_people(desk)
+
+    count = await people.resend_since(hook.id, NOW + timedelta(minutes=3))
+    async with desk.sending():
+        await until(lambda: no_jobs(desk), "all of them")
+
+    assert count == 3
+    assert sorted(receiver.ids("/")) == ["al_004", "al_006", "al_008"]
+
+
+async def test_while_a_secret_is_rotated_receivers_with_either_one_verify(desk: Desk, receiver: Receiver) -> None:
+    hook, old = await desk.subscribe(receiver.url("/"))
+    rotated = await (await a_desk_of_people(desk)).rotate(hook.id, desk.box, now=datetime.now(UTC))
+
+    async with desk.sending():
+        await desk.deliver(a_run("1"))
+        await until(lambda: no_jobs(desk), "the delivery")
+
+    [message] = receiver.messages
+    assert old != rotated.secret
+    for secret in (old, rotated.secret):
+        Verifier(secret).verify(message.body, message.headers)
+
+
+@pytest.mark.parametrize("format_", ["slack", "pagerduty"])
+async def test_a_format_is_posted_as_such(desk: Desk, receiver: Receiver, format_: str) -> None:
+    await desk.subscribe(receiver.url("/in?routing_key=R0"), format=format_)
+
+    async with desk.sending():
+        await desk.deliver(a_run("1"))
+        await until(lambda: no_jobs(desk), "the delivery")
+
+    [message] = receiver.messages
+    assert json.loads(message.body).keys() >= {"slack": {"blocks"}, "pagerduty": {"dedup_key"}}[format_]
+
+
+async def test_names_whose_servers_do_not_answer_hold_up_no_other(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, let_go = set(), threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hang_for_some(host: str, *args: Any, **named: Any) -> Any:
+        if host.endswith(".hangs.example"):
+            asked.add(host)
+            let_go.wait(30)
+            raise socket.gaierror
+        return look_up(host, *args, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang_for_some)
+    monkeypatch.setattr(sender_module, "GRACE_S", 0.05)
+    for number in range(40):
+        await desk.subscribe(f"https://{number}.hangs.example/")
+    await desk.subscribe(receiver.url("/works").replace("127.0.0.1", "localhost"))
+
+    async with desk.sending():
+        await desk.deliver(a_run("1", "2", "3"))
+        await until(lambda: counted(receiver, "/works", 3), "the receiver whose name is known")
+        assert len(asked) == 40
+    let_go.set()
+
+
+async def test_many_receivers_that_hang_leave_room_for_others(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "GRACE_S", 0.05)
+    monkeypatch.setattr(sender_module, "IN_FLIGHT_ALL", 12)
+    for number in range(10):
+        await desk.subscribe(receiver.url(f"/hangs/{number}", hang))
+    await desk.subscribe(receiver.url("/works"))
+
+    async with desk.sending():
+        await desk.deliver(a_run(*(f"{number:02}" for number in range(20))))
+        await until(lambda: counted(receiver, "/works", 20), "all alerts at the healthy receiver")
+
+    assert all(len(receiver.ids(f"/hangs/{number}")) == 1 for number in range(10))
 
 
 async def test_one_message_that_a_working_receiver_never_takes_does_not_silence_it(

@@ -34,6 +34,13 @@ SCOPE_OF = {
     ("POST", "/v1/shipments"): "shipments:write",
     ("GET", "/v1/webhooks"): "webhooks:admin",
     ("POST", "/v1/webhooks"): "webhooks:admin",
+    ("GET", "/v1/webhooks/{webhook_id}"): "webhooks:admin",
+    ("PATCH", "/v1/webhooks/{webhook_id}"): "webhooks:admin",
+    ("DELETE", "/v1/webhooks/{webhook_id}"): "webhooks:admin",
+    ("POST", "/v1/webhooks/{webhook_id}/rotate"): "webhooks:admin",
+    ("POST", "/v1/webhooks/{webhook_id}/test"): "webhooks:admin",
+    ("GET", "/v1/webhooks/{webhook_id}/deliveries"): "webhooks:admin",
+    ("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/resend"): "webhooks:admin",
 }
 """Every call that asks for a key. One that is missing here fails a test below: nobody opens one by mistake."""
 
