@@ -22,6 +22,7 @@ from streams.cli import (
     status,
     topics,
     verify,
+    webhooks,
 )
 
 EXIT_FOUND_WRONG = 1
@@ -63,6 +64,7 @@ resolve.add_to(app)
 adjust.add_to(app)
 topics.add_to(app)
 keys.add_to(app)
+webhooks.add_to(app)
 policy.add_to(app)
 simulate.add_to(app)
 verify.add_to(app)

@@ -1,6 +1,7 @@
 """How answers look on a terminal: bars, colours, amounts. The answers themselves are HTTP's."""
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 from rich.console import Console, Group, RenderableType
@@ -12,6 +13,7 @@ from schemas.decision import Charge, Decision
 from schemas.quota_alert import QuotaAlert
 from schemas.quota_status import Freshness, LedgerStatus, QuotaList, QuotaStatus
 from schemas.unsettled import EventName, HeldList
+from schemas.webhook import Delivery, Webhook
 from streams.api.keys import Key
 
 COLOUR_OF_STATUS = {
@@ -26,6 +28,7 @@ COLOUR_OF_SEVERITY = {"info": "blue", "warning": "yellow", "critical": "red"}
 _BAR_CELLS = 12
 _WIDTH_IN_PIPES = 200
 _NAMED_MAX = 10
+_SAID_MAX = 60
 
 
 def show(answer: RenderableType, *, unbroken: bool = False) -> None:
@@ -204,6 +207,39 @@ def key_table(keys: list[Key]) -> RenderableType:
         state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "in force"
         table.add_row(Text("\n".join(key.scopes)), key.id, f"{key.created_at:%Y-%m-%d}", state, Text(key.name))
     return table if keys else Text("No keys.")
+
+
+def webhook_table(webhooks: list[Webhook]) -> RenderableType:
+    """Webhooks. Of an address only the host is shown: with some receivers the rest is a secret."""
+    table = plain_table("id", "host", "state", right=(), left=("format", "asks for", "description"))
+    for webhook in webhooks:
+        host = urlsplit(webhook.url).hostname or ""
+        colour = "green" if webhook.state == "active" else "yellow" if webhook.state == "paused" else "red"
+        row = (Text(host), Text(webhook.state, colour), webhook.format, Text(_filters(webhook)))
+        table.add_row(webhook.id, *row, Text(webhook.description))
+    return table if webhooks else Text("No webhooks.")
+
+
+def _filters(webhook: Webhook) -> str:
+    """What a webhook asks for, in words."""
+    several = (webhook.kinds, webhook.countries, webhook.sources, [f"tier {tier}" for tier in webhook.tiers or ()])
+    told = [", ".join(found) for found in several if found]
+    if webhook.severity_min is not None:
+        told.append(f"{webhook.severity_min} and above")
+    return "; ".join(told) or "everything"
+
+
+def delivery_table(deliveries: list[Delivery]) -> RenderableType:
+    """Attempts to deliver."""
+    right, left = ("attempt", "number", "status", "ms"), ("answer or error",)
+    table = plain_table("delivery", "at", "outcome", right=right, left=left)
+    for one in deliveries:
+        colour = "green" if one.outcome == "delivered" else "red"
+        said = " ".join((one.error or one.answer).split())[:_SAID_MAX]
+        status = "-" if one.status is None else str(one.status)
+        numbers = (str(one.attempt), str(one.sequence), status, f"{one.latency_ms:,}")
+        table.add_row(one.delivery_id, f"{one.at:%Y-%m-%d %H:%M:%S}", Text(one.outcome, colour), *numbers, Text(said))
+    return table if deliveries else Text("No deliveries.")
 
 
 def freshness_line(freshness: Freshness) -> str:
