@@ -172,7 +172,7 @@ class Policy:
             return fitting[-1] if fitting else None
         if kind != "country" or name not in self.countries or not self.counts_by(period):
             return None
-        standing = self.standing(name, self._day_within(period, today))
+        standing = self.standing(name, self.day_within(period, today))
         return standing.cap_tpp if standing.tier == 2 else None  # noqa: PLR2004
 
     def cap_changed_on(self, account: str, period: str, today: date) -> date | None:
@@ -180,14 +180,14 @@ class Policy:
         kind, _, country = account.partition(":")
         if kind != "country" or not self.counts_by(period):
             return None
-        first, day = self.period_days(period)[0], self._day_within(period, today)
+        first, day = self.period_days(period)[0], self.day_within(period, today)
         cap_tpp = self.account_cap(account, period, day)
         for change in sorted(self._changes_for(country), reverse=True):
             if first < change <= day and self.account_cap(account, period, change - _A_DAY) != cap_tpp:
                 return change
         return None
 
-    def _day_within(self, period: str, day: date) -> date:
+    def day_within(self, period: str, day: date) -> date:
         """The day, or the period's nearest to it."""
         first, last = self.period_days(period)
         return min(max(day, first), last)

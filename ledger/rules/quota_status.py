@@ -95,11 +95,13 @@ def quota_status(
 @lru_cache(maxsize=64)
 def _day_and_end(policy: Policy, period: str, today: date) -> tuple[date, datetime]:
     """The day of a period by which it is told, and when it is over."""
-    first, last = policy.period_days(period)
-    return min(max(today, first), last), datetime.combine(last + timedelta(days=1), time(), UTC)
+    last = policy.period_days(period)[1]
+    return policy.day_within(period, today), datetime.combine(last + timedelta(days=1), time(), UTC)
 
 
-def meter_status(kind: MeterKind, account: str, period: str, balance: Balance, policy: Policy) -> MeterStatus:
+def meter_status(
+    kind: MeterKind, account: str, period: str, balance: Balance, policy: Policy, *, today: date
+) -> MeterStatus:
     """How much of a meter is used in a period, by the cap that the policy sets for it.
 
     Args:
@@ -108,8 +110,9 @@ def meter_status(kind: MeterKind, account: str, period: str, balance: Balance, p
         period: one in which it was ever touched.
         balance: what is booked on it.
         policy: the one in force.
+        today: the day of the question, UTC.
     """
-    limits = account_limits(policy, account, period)
+    limits = account_limits(policy, account, period, today)
     cap, used = limits.cap_tpp, limits.used(balance.posted_tpp, balance.reserved_tpp)
     crossed = balance.crossed or {}
     levels = limits.levels if kind != "uveu" else tuple(sorted(crossed))

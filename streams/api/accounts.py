@@ -3,6 +3,7 @@
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
+from datetime import UTC, date
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Query, Request, Response
@@ -38,12 +39,13 @@ async def list_accounts(
 ) -> Response:
     """Every meter that anything was ever booked on, by account and period."""
     after = ("", "") if cursor is None else _place(cursor)
-    found = await meter_list(parts.reader, kind, period, after=after, limit=limit)
+    today = parts.clock().astimezone(UTC).date()
+    found = await meter_list(parts.reader, kind, period, today, after=after, limit=limit)
     return tagged(request, found, found.freshness, as_csv=form == "csv")
 
 
 async def meter_list(
-    reader: Reader, kind: MeterKind | None, period: str | None, *, after: tuple[str, str], limit: int
+    reader: Reader, kind: MeterKind | None, period: str | None, today: date, *, after: tuple[str, str], limit: int
 ) -> MeterList:
     """A page of meters behind a place, which is an account and a period; None asks for every kind or period.
 
@@ -61,7 +63,7 @@ async def meter_list(
         if (place := _place_of(balance)) > after
     ]
     found.sort(key=lambda one: one[0])
-    items = [meter_status(meter, *place, balance, policy) for place, meter, balance in found[:limit]]
+    items = [meter_status(meter, *place, balance, policy, today=today) for place, meter, balance in found[:limit]]
     following = _cursor(*found[limit - 1][0]) if len(found) > limit else None
     return MeterList(items=items, next=following, freshness=freshness)
 
