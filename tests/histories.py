@@ -8,6 +8,7 @@ and repeat them. Some name an event that never comes, one that is no original, o
 
 import json
 import sys
+from copy import deepcopy
 from random import Random
 
 SOURCES = ("/logistics/acme", "/logistics/zenith", "/customs")
@@ -137,7 +138,7 @@ class _Writer:
     def goods(self, items_max):
         data = {"destination": self.random.choice(COUNTRIES), "lines": self.lines(items_max)}
         if (consignee := self.random.choice(CONSIGNEES)) is not None:
-            data["consignee"] = consignee
+            data["consignee"] = deepcopy(consignee)  # an event is a test's own: some change it
         if (channel := self.random.choice(CHANNELS)) != "license" or self.chance(0.5):
             data["authorization"] = {"kind": channel, "holdings_tpp": self.random.choice((None, 10**9, 10**10))}
         return data

@@ -16,6 +16,7 @@ from schemas.meter_status import MeterKind, MeterList
 from streams.api.answers import policy_in_force
 from streams.api.csv_answer import DOCUMENTED, Format
 from streams.api.freshness import TAGGED, tagged
+from streams.api.parameters import Limit, cursor_form
 from streams.api.parts import PartsHere
 from streams.api.problems import documented
 
@@ -33,8 +34,8 @@ async def list_accounts(
     period: Annotated[
         str | None, Query(max_length=20, description="only of this one: `2026` (lpp), `2026-Q1` (nveu), `total` (uveu)")
     ] = None,
-    cursor: Annotated[str | None, Query(max_length=4096, description="the `next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, cursor_form(4096, "^[A-Za-z0-9_-]+$")] = None,
+    limit: Limit = 100,
     form: Format = "json",
 ) -> Response:
     """Every meter that anything was ever booked on, by account and period."""

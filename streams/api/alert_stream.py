@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from ledger.errors import LedgerUnavailable
 from schemas.quota_alert import AlertKind
 from streams.api.answers import check_country, policy_in_force
+from streams.api.parameters import Country, Moment
 from streams.api.parts import PartsHere
 from streams.api.problems import documented
 from streams.webhooks.feed import Feed, Filters, check_cursor
@@ -44,8 +44,8 @@ async def stream_alerts(
     parts: PartsHere,
     *,
     kind: Annotated[AlertKind | None, Query(description="only of this kind")] = None,
-    country: Annotated[str | None, Query(description="only about this country, ISO 3166-1 alpha-2")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="begin with what was recorded at this time")] = None,
+    country: Country = None,
+    since: Annotated[Moment | None, Query(description="begin with what was recorded at this time")] = None,
     last_event_id: Annotated[str | None, Header(description="begin behind this alert")] = None,
 ) -> StreamingResponse:
     """Alerts as they come: from now on, from `since`, or behind `Last-Event-ID`."""

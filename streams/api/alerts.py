@@ -3,12 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from schemas.quota_alert import AlertKind, QuotaAlert
 from streams.api.answers import check_country, policy_in_force
 from streams.api.csv_answer import DOCUMENTED, Format
 from streams.api.freshness import TAGGED, tagged
+from streams.api.parameters import ALERT_CURSOR, Country, Limit, Moment, cursor_form
 from streams.api.parts import PartsHere
 from streams.api.problems import documented
 
@@ -28,10 +29,10 @@ async def list_alerts(
     parts: PartsHere,
     *,
     kind: Annotated[AlertKind | None, Query(description="only of this kind")] = None,
-    country: Annotated[str | None, Query(description="only about this country, ISO 3166-1 alpha-2")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="only recorded at or after this time")] = None,
-    cursor: Annotated[str | None, Query(max_length=64, description="the `next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    country: Country = None,
+    since: Annotated[Moment | None, Query(description="only recorded at or after this time")] = None,
+    cursor: Annotated[str | None, cursor_form(16, ALERT_CURSOR)] = None,
+    limit: Limit = 100,
     form: Format = "json",
 ) -> Response:
     """The alert feed, the newest first."""

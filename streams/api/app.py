@@ -94,11 +94,19 @@ def create_app(
         )
     for room in _OPEN_ROOMS:
         app.include_router(room.router)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
     return app
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _without_keys(document: dict[str, Any]) -> None:
+    """Say nothing of keys: this endpoint asks for none."""
+    document["components"].pop("securitySchemes", None)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            operation.pop("security", None)
+
+
+def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     """The OpenAPI document, with the models that only bodies read by hand and problems refer to."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
@@ -115,5 +123,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         event = TypeAdapter(WireEvent).json_schema(ref_template=_REF)
         for name, schema in (*problems["$defs"].items(), *event.pop("$defs").items(), ("WireEvent", event)):
             components.setdefault(name, schema)
+        if settings.auth == "off":
+            _without_keys(document)
         app.openapi_schema = document
     return app.openapi_schema

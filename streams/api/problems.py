@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from ledger.errors import LedgerUnavailable, WrongCall
 from schemas.problem import MEDIA_TYPE, Problem, ProblemError
@@ -99,6 +100,13 @@ def documented(*statuses: int, models: dict[int, type[Problem]] | None = None) -
     return told
 
 
+def _methods_at(app: FastAPI, request: Request) -> list[str]:
+    """Every method that an address takes: the router names those of the first route that it finds there."""
+    path = request.scope["path"]
+    found = (methods for template, methods in app.openapi()["paths"].items() if compile_path(template)[0].match(path))
+    return sorted({method.upper() for methods in found for method in methods})
+
+
 def install_problems(app: FastAPI) -> None:
     """Answer everything that a route raises with a problem."""
 
@@ -140,6 +148,8 @@ def install_problems(app: FastAPI) -> None:
         name = _NAME_OF_STATUS.get(failure.status_code, "bad-request")
         detail = f"{request.method} {request.url.path}: {failure.detail}; the calls are listed at /docs"
         headers = dict(failure.headers or {})
+        if failure.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_at(app, request)):
+            headers["Allow"] = ", ".join(methods)
         return ProblemAnswer(failure.status_code, name, detail, headers=headers).response()
 
     @app.exception_handler(Exception)

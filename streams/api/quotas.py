@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime
 
 from ledger.errors import WrongCall
 from schemas.decision import Status
@@ -13,13 +12,13 @@ from schemas.quota_status import QuotaList, QuotaStatus
 from streams.api.answers import UnknownCountry, entries_of, past_quota_of, quota_list, quota_of
 from streams.api.csv_answer import DOCUMENTED, Format
 from streams.api.freshness import TAGGED, Tagged, tag, tagged
+from streams.api.parameters import COUNTRY_FORM, Limit, Moment, Period, cursor_form
 from streams.api.parts import PartsHere
 from streams.api.problems import ProblemAnswer, documented
 
 router = APIRouter(prefix="/v1/quotas", tags=["quotas"])
 
-Iso2 = Annotated[str, Path(description="ISO 3166-1 alpha-2, or XK")]
-Period = Annotated[str | None, Query(max_length=20, description="`2026`; the current one if absent")]
+Iso2 = Annotated[str, Path(description="ISO 3166-1 alpha-2, or XK", json_schema_extra={"pattern": COUNTRY_FORM})]
 _LISTED = TAGGED | {200: DOCUMENTED}
 _AS_OF = "as it was at that moment by what the events say: counts what occurred up to then, to the second"
 _KNOWN_AT = "as the ledger knew it at that moment: counts what was posted up to then, under the policy of then"
@@ -54,8 +53,8 @@ async def show_quota(
     iso2: Iso2,
     *,
     period: Period = None,
-    as_of: Annotated[AwareDatetime | None, Query(description=_AS_OF)] = None,
-    known_at: Annotated[AwareDatetime | None, Query(description=_KNOWN_AT)] = None,
+    as_of: Annotated[Moment | None, Query(description=_AS_OF)] = None,
+    known_at: Annotated[Moment | None, Query(description=_KNOWN_AT)] = None,
 ) -> Response:
     """One country's balance in one period, as it is or as it was."""
     as_of, known_at = _in_utc("as_of", as_of), _in_utc("known_at", known_at)
@@ -77,8 +76,8 @@ async def list_entries(
     *,
     period: Period = None,
     order: Annotated[Literal["newest", "oldest"], Query(description="which was posted first")] = "newest",
-    cursor: Annotated[str | None, Query(max_length=64, description="the `next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, cursor_form(64, "^[0-9]{1,15}-[0-9]{1,15}$")] = None,
+    limit: Limit = 100,
     form: Format = "json",
 ) -> Response:
     """Every booking on one country's account in one period, with the running balance."""

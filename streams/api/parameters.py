@@ -1,0 +1,43 @@
+"""The query parameters that several calls take, each with its form as OpenAPI tells it.
+
+Where a rule knows better what is wrong and what to write (a country, a period, a cursor), the form is told here and
+the rule answers.
+"""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import AwareDatetime, BeforeValidator
+
+_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+
+def _rfc3339(given: Any) -> Any:
+    if isinstance(given, str) and not _DATE_AND_TIME.match(given):
+        raise ValueError("write an RFC 3339 time with its offset, such as 2026-03-01T22:10:00Z")
+    return given
+
+
+def _told(pattern: str) -> dict[str, Any]:
+    return {"json_schema_extra": {"pattern": pattern}}
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+"""A time with its offset; not a bare number, which pydantic would take for seconds since 1970."""
+
+COUNTRY_FORM = "^[A-Z]{2}$"
+Country = Annotated[str | None, Query(description="only about this country, ISO 3166-1 alpha-2", **_told(COUNTRY_FORM))]
+Period = Annotated[
+    str | None,
+    Query(max_length=20, description="`2026`; the current one if absent", **_told("^[0-9]{4}(-Q[1-4]|-[0-9]{4})?$")),
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="items in a page, at most")]
+
+
+ALERT_CURSOR = "^[0-9]{1,16}$"
+
+
+def cursor_form(max_length: int, pattern: str) -> Any:
+    """The parameter `cursor` of a call whose cursors have this form."""
+    return Query(max_length=max_length, description="the `next` of the page before", **_told(pattern))
