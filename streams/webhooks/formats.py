@@ -5,6 +5,7 @@ What an alert says may come from strangers: into Slack's markup it is escaped.
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -23,8 +24,9 @@ _TEXT_MAX = 500
 """Slack takes 3,000 characters in a block, and each of ours may become five by escaping."""
 
 
+@lru_cache(maxsize=64)
 def request_of(alert: bytes, format_: WebhookFormat, url: str) -> tuple[str, bytes]:
-    """The address to post to, and the body.
+    """The address to post to, and the body. Remembered: an alert goes to many at about the same time.
 
     Args:
         alert: in JSON, as it lies on the topic.

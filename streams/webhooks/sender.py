@@ -7,7 +7,7 @@ hold up another, be led inward by an address, or make the sender read more than 
 import asyncio
 import logging
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -57,6 +57,10 @@ IN_FLIGHT_EACH = 8
 back to one: many receivers that hang tie up little."""
 
 IN_FLIGHT_ALL = 256
+REST_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+"""How long a webhook rests after its first failure in a row, its second, and so on: one that is down costs the others
+little, and the schedule of each alert is still kept when thousands wait."""
+
 NOTES_AT_ONCE = 16
 POLL_S = 0.5
 """How late a retry may be noticed. A new alert is noticed at once."""
@@ -115,6 +119,29 @@ def _session(guard: ConnectGuard, scheme: Scheme) -> aiohttp.ClientSession:
     )
 
 
+@dataclass(slots=True)
+class _Pace:
+    """How fast one webhook is posted to.
+
+    Attributes:
+        slots: how many attempts may be under way.
+        failures: in a row.
+        rest_until: by the loop's clock, before when nothing is begun.
+    """
+
+    slots: int = 1
+    failures: int = 0
+    rest_until: float = 0.0
+
+    def note(self, *, success: bool, now: float) -> None:
+        """An attempt ended."""
+        if success:
+            self.slots, self.failures = min(2 * self.slots, IN_FLIGHT_EACH), 0
+        else:
+            self.slots, self.rest_until = 1, now + REST_S[min(self.failures, len(REST_S) - 1)]
+            self.failures += 1
+
+
 class _Sender:
     """One sender's loop and the attempts it has under way."""
 
@@ -133,7 +160,7 @@ class _Sender:
         self._publish_setting = publish_setting
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_flight: Counter[str] = Counter()
-        self._slots: dict[str, int] = {}
+        self._paces: defaultdict[str, _Pace] = defaultdict(_Pace)
         self._wake = asyncio.Event()
         self._noting = asyncio.Semaphore(NOTES_AT_ONCE)
         self._random = random.SystemRandom()
@@ -173,9 +200,11 @@ class _Sender:
 
     def _free_slots(self, webhook_ids: Sequence[str]) -> dict[str, int]:
         """How many more jobs each webhook may have under way; in random order, so that none is always served last."""
+        now, paces = asyncio.get_running_loop().time(), self._paces
         free = {
-            webhook_id: self._slots.get(webhook_id, 1) - self._in_flight[webhook_id]
+            webhook_id: paces[webhook_id].slots - self._in_flight[webhook_id]
             for webhook_id in self._random.sample(webhook_ids, len(webhook_ids))
+            if paces[webhook_id].rest_until <= now
         }
         return {webhook_id: slots for webhook_id, slots in free.items() if slots > 0}
 
@@ -189,9 +218,9 @@ class _Sender:
     async def _deliver(self, job: Leased, subscription: StoredSubscription) -> None:
         began = asyncio.get_running_loop().time()
         answer = await self._post(job, subscription)
-        latency_ms = round((asyncio.get_running_loop().time() - began) * 1000)
-        slots = 2 * self._slots.get(job.webhook_id, 1)
-        self._slots[job.webhook_id] = min(slots, IN_FLIGHT_EACH) if answer.is_success else 1
+        ended = asyncio.get_running_loop().time()
+        latency_ms = round((ended - began) * 1000)
+        self._paces[job.webhook_id].note(success=answer.is_success, now=ended)
         ended_ms = job.claimed_ms + latency_ms
         outcome, delay_s = self._judge(job, answer)
         next_ms = None if delay_s is None else ended_ms + round(delay_s * 1000)
@@ -209,7 +238,8 @@ class _Sender:
             error=answer.error,
             next_at=None if next_ms is None else _moment(next_ms),
         )
-        log.info("alert %s to %s: %s, status %s", job.alert_id, job.webhook_id, outcome, answer.status)
+        level = logging.DEBUG if answer.is_success else logging.INFO
+        log.log(level, "alert %s to %s: %s, status %s", job.alert_id, job.webhook_id, outcome, answer.status)
         try:
             async with self._noting:
                 success_ms = ended_ms if outcome == "delivered" else None

@@ -54,12 +54,13 @@ class SecretBox:
             raise WrongCall("QUOTA_SECRET_KEY is not set: webhook secrets are encrypted under it; any long random text")
         derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"quota-ledger webhook secrets")
         self._fernet = Fernet(urlsafe_b64encode(derive.derive(secret_key.get_secret_value().encode())))
+        self.decrypt = lru_cache(maxsize=1024)(self._decrypt)  # the same few sign every message
 
     def encrypt(self, secret: str) -> str:
         """A secret as it may be stored."""
         return self._fernet.encrypt(secret.encode()).decode()
 
-    def decrypt(self, encrypted: str) -> str:
+    def _decrypt(self, encrypted: str) -> str:
         """The secret again.
 
         Raises:

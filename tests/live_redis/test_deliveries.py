@@ -797,6 +797,23 @@ async def test_many_receivers_that_hang_leave_room_for_others(
     assert all(len(receiver.ids(f"/hangs/{number}")) == 1 for number in range(10))
 
 
+async def test_a_receiver_that_fails_rests_before_it_is_asked_again_and_then_gets_everything(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "REST_S", (30.0,))
+    await desk.subscribe(receiver.url("/fails", answering(500)))
+    await desk.subscribe(receiver.url("/works"))
+
+    async with desk.sending():
+        await desk.deliver(a_run(*(f"{number:02}" for number in range(20))))
+        await until(lambda: counted(receiver, "/works", 20), "all alerts at the healthy receiver")
+        assert len(receiver.ids("/fails")) == 1
+    monkeypatch.setattr(sender_module, "REST_S", (0.001,))
+    del receiver.behaviours["/fails"]
+    async with desk.sending():
+        await until(lambda: counted(receiver, "/fails", 20), "what waited")
+
+
 async def test_one_message_that_a_working_receiver_never_takes_does_not_silence_it(
     desk: Desk, receiver: Receiver
 ) -> None:

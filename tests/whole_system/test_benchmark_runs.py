@@ -10,6 +10,7 @@ import pytest
 
 from ledger.policy import shipped_policies
 from tests.benchmarks.candidates import CANDIDATES
+from tests.benchmarks.deliveries import table as deliveries_table
 from tests.benchmarks.report import table
 from tests.benchmarks.traffic import KINDS
 from tests.parts import ROOT, environment_without_settings
@@ -17,9 +18,9 @@ from tests.parts import ROOT, environment_without_settings
 REQUIRE_REAL = os.environ.get("QUOTA_TESTS_REQUIRE_REAL") == "1"
 
 
-def benchmark(*arguments):
+def benchmark(*arguments, module="tests.benchmarks"):
     return subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env=environment_without_settings(),
         capture_output=True,
@@ -60,6 +61,21 @@ def test_a_wrong_call_starts_nothing(wrong):
 
     assert done.returncode == 2
     assert wrong[0] in done.stderr
+
+
+def test_the_short_form_of_deliveries_runs_beside_receivers_that_fail_in_every_way(request):
+    done = benchmark("--short", "--json", module="tests.benchmarks.deliveries")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    for why in told["stand_ins"]:
+        assert not REQUIRE_REAL, why
+        request.node.user_properties.append(("stand_in", why))
+
+    assert [run["bad"] for run in told["runs"]] == [0, 5]
+    assert [run["deliveries"] for run in told["runs"]] == [40, 40]
+    assert all(0 < run["p50_ms"] <= run["p99_ms"] <= run["max_ms"] < 10_000 for run in told["runs"])
+    assert all(run["sender_peak_mb"] < 300 for run in told["runs"])
+    assert deliveries_table(told["runs"]).count("\n") == 3
 
 
 def test_judging_alone_needs_neither_kafka_nor_redis():
