@@ -216,8 +216,13 @@ def webhook_table(webhooks: list[Webhook]) -> RenderableType:
         host = urlsplit(webhook.url).hostname or ""
         colour = "green" if webhook.state == "active" else "yellow" if webhook.state == "paused" else "red"
         row = (Text(host), Text(webhook.state, colour), webhook.format, Text(_filters(webhook)))
-        table.add_row(webhook.id, *row, Text(webhook.description))
+        table.add_row(webhook.id, *row, Text(_one_line(webhook.description)))
     return table if webhooks else Text("No webhooks.")
+
+
+def _one_line(text: str) -> str:
+    """A stranger's text as a terminal may have it: no signs by which it could be steered."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _filters(webhook: Webhook) -> str:
@@ -226,7 +231,7 @@ def _filters(webhook: Webhook) -> str:
     told = [", ".join(found) for found in several if found]
     if webhook.severity_min is not None:
         told.append(f"{webhook.severity_min} and above")
-    return "; ".join(told) or "everything"
+    return _one_line("; ".join(told)) or "everything"
 
 
 def delivery_table(deliveries: list[Delivery]) -> RenderableType:
@@ -235,7 +240,7 @@ def delivery_table(deliveries: list[Delivery]) -> RenderableType:
     table = plain_table("delivery", "at", "outcome", right=right, left=left)
     for one in deliveries:
         colour = "green" if one.outcome == "delivered" else "red"
-        said = " ".join((one.error or one.answer).split())[:_SAID_MAX]
+        said = _one_line(one.error or one.answer)[:_SAID_MAX]
         status = "-" if one.status is None else str(one.status)
         numbers = (str(one.attempt), str(one.sequence), status, f"{one.latency_ms:,}")
         table.add_row(one.delivery_id, f"{one.at:%Y-%m-%d %H:%M:%S}", Text(one.outcome, colour), *numbers, Text(said))
