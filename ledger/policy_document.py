@@ -33,8 +33,11 @@ Countries = Annotated[list[str], Field(min_length=1)]
 
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 
-_ADDED = ("tiers", "groups")
+_ADDED = ("tiers", "groups", "caps")
 """Lists that go on after those of the policy that is extended; of entries that fit, the last counts."""
+
+_NARROWING = frozenset({"countries", "valid_from", "valid_to"})
+"""What makes an entry one of some countries or days."""
 
 _OWN = ("id", "title")
 """What each policy says for itself."""
@@ -289,8 +292,9 @@ def find_policy(id_or_path: str, beside: Path | None = None) -> Path:
 def read_stated(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
     """What a policy's file states together with what it extends, ready for JSON.
 
-    A table that both have is taken key by key, `tiers` and `groups` go on after those of the other, all else replaces
-    it; `false` in the place of a table takes it away.
+    A table that both have is taken key by key; `tiers`, `groups` and `caps` go on after those of the other, unless they
+    are empty or begin with an entry for every country and day; all else replaces it; `false` in the place of a table
+    takes it away.
 
     Raises:
         WrongCall: naming the file, and what to write.
@@ -332,9 +336,10 @@ def inherited_entries(path: Path) -> dict[str, int]:
     Raises:
         WrongCall: as `read_stated`.
     """
-    base = extended_policy(path)
+    stated = _read_toml(path)
+    base = stated.get("extends")
     inherited = read_stated(find_policy(base, path.parent)) if base is not None else {}
-    return {name: len(inherited.get(name, [])) for name in _ADDED}
+    return {name: len(inherited.get(name, [])) for name in _ADDED if _goes_on(stated.get(name))}
 
 
 Wrong = tuple[str, str]
@@ -382,11 +387,18 @@ def _on_top(base: dict[str, Any], stated: dict[str, Any], added: tuple[str, ...]
             del both[name]
         elif isinstance(below, dict) and isinstance(value, dict) and _same_rule(below, value):
             both[name] = _on_top(below, value)
-        elif isinstance(below, list) and isinstance(value, list) and name in added:
+        elif isinstance(below, list) and name in added and _goes_on(value):
             both[name] = below + value
         else:
             both[name] = value
     return both
+
+
+def _goes_on(entries: Any) -> bool:
+    """Whether a list leaves anything of the one that it goes on after."""
+    if not isinstance(entries, list) or not entries:
+        return False
+    return not isinstance(entries[0], dict) or not _NARROWING.isdisjoint(entries[0])
 
 
 def _same_rule(below: dict[str, Any], value: dict[str, Any]) -> bool:

@@ -215,6 +215,32 @@ def test_a_later_cap_for_one_country_and_some_days_stands_over_the_general_one(t
     assert policy.cap_on("MY", date(2026, 7, 1)) == CAP
 
 
+EXTENDED = 'extends = "annual-50k"\nid = "mine"\ntitle = "Mine"\n'
+
+
+@pytest.mark.parametrize(
+    ("caps", "india", "malaysia"),
+    [
+        ('[[caps]]\ncountries = ["IN"]\ntpp = 1\nsource = "S1"', 1, CAP),
+        ('[[caps]]\nvalid_from = 2027-01-01\ntpp = 1\nsource = "S1"', CAP, CAP),
+        ('[[caps]]\ntpp = 1\nsource = "S1"', 1, 1),
+        ('[[caps]]\ntpp = 1\nsource = "S1"\n[[caps]]\ncountries = ["IN"]\ntpp = 2\nsource = "S1"', 2, 1),
+        ("caps = []", None, None),
+    ],
+)
+def test_a_policy_that_extends_another_states_only_the_caps_that_differ(tmp_path, caps, india, malaysia):
+    policy = loaded_from(tmp_path, EXTENDED + caps)
+    day = date(2026, 11, 22)
+
+    assert (policy.cap_on("IN", day), policy.cap_on("MY", day)) == (india, malaysia)
+
+
+@pytest.mark.parametrize("narrowed", ["", 'countries = ["IN"]'])
+def test_a_wrong_cap_is_named_by_its_number_in_its_own_file(tmp_path, narrowed):
+    with pytest.raises(WrongCall, match=r"mine\.toml: caps\.0\.tpp: found -1"):
+        loaded_from(tmp_path, EXTENDED + f'[[caps]]\n{narrowed}\ntpp = -1\nsource = "S1"')
+
+
 def test_a_users_chip_table_goes_on_top(tmp_path):
     own = tmp_path / "own.csv"
     own.write_text(
