@@ -180,6 +180,8 @@ def _check_needed_fields(kind: EventType, time: Any, data: Any, prefix: str, err
                 errors.append(FieldError("missing_field", "time", f"a {kind} needs time: the latest correction stands"))
         elif given is None and not (field == "shipped_at" and time is not None):
             errors.append(FieldError("missing_field", prefix + field, f"a {kind} needs {field}"))
+        elif field in ("actor", "reason") and not str(given).strip():
+            errors.append(FieldError("bad_value", prefix + field, f"is blank; a {kind} says who decided it, and why"))
     if kind in STATES_ITEMS:
         needed = _missing_of_items
     elif kind == "shipment.resolved":

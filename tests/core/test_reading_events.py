@@ -127,6 +127,8 @@ def test_weights_need_neither_model_nor_amount():
     assert read_event(raw({**BARE, "lines": [{"eccn": "4E091", "quantity": 1}]}), default_source=KAFKA)
 
 
+ADJUSTMENT = {"id": "a", "type": "ledger.adjusted", "country": "IN", "period": "2026", "tpp": 1}
+
 BROKEN = {
     "no value": (None, "tombstone"),
     "empty value": (b"", "tombstone"),
@@ -193,10 +195,8 @@ BROKEN = {
         "missing_field",
     ),
     "correction without time": (raw({**BARE, "type": "shipment.corrected", "original_id": "e0"}), "missing_field"),
-    "adjustment without reason": (
-        raw({"id": "a", "type": "ledger.adjusted", "country": "IN", "period": "2026", "tpp": 1, "actor": "x"}),
-        "missing_field",
-    ),
+    "adjustment without reason": (raw({**ADJUSTMENT, "actor": "x"}), "missing_field"),
+    "adjustment by nobody": (raw({**ADJUSTMENT, "actor": " ", "reason": "x"}), "bad_value"),
 }
 
 
