@@ -43,7 +43,7 @@ INTENDED_EXITS = {69, 70, -signal.SIGKILL}
 """Redis or Kafka is away; a worker leaves lest it skip a record; and `kill -9`."""
 
 RESTART_S = 0.5
-SETTLED_S = 240.0
+SETTLED_S = 600.0
 
 
 class Process:
