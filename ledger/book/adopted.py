@@ -32,6 +32,7 @@ class Adopted:
         self._keys = Keys(ledger)
         self._rules: Rulebook | None = None
         self._read_as: Sequence[bytes | None] = ()
+        self._reading = asyncio.Lock()
         self._documents: dict[str, bytes] = {}
         self._policies: dict[str, Policy] = {}
 
@@ -48,12 +49,17 @@ class Adopted:
     async def rules(self) -> Rulebook | None:
         """Every adoption up to the newest; None before the first."""
         if await asked(self._redis.hmget(self._keys.meta, _NEWEST)) != self._read_as:
-            read = self._redis.pipeline()  # at one moment: Redis may go back between two
-            read.hmget(self._keys.meta, _NEWEST)
-            read.hgetall(self._keys.adoptions)
-            read_as, found = await asked(read.execute())
-            self._rules, self._read_as = await self._read(int(read_as[0] or 0), found.values()), read_as
+            async with self._reading:  # for all who ask meanwhile
+                await self._read_anew()
         return self._rules
+
+    async def _read_anew(self) -> None:
+        read = self._redis.pipeline()  # at one moment: Redis may go back between two
+        read.hmget(self._keys.meta, _NEWEST)
+        read.hgetall(self._keys.adoptions)
+        read_as, found = await asked(read.execute())
+        if read_as != self._read_as:
+            self._rules, self._read_as = await self._read(int(read_as[0] or 0), found.values()), read_as
 
     async def _read(self, number: int, found: Iterable[bytes]) -> Rulebook | None:
         adoptions = sorted(map(Adoption.model_validate_json, found), key=lambda adoption: adoption.number)

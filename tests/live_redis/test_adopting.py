@@ -2,6 +2,7 @@
 by the one in force, and what is told is told once however often it happens.
 """
 
+import asyncio
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -245,6 +246,12 @@ async def test_adoptions_that_are_read_while_redis_goes_back_are_not_taken_for_t
     await desk.redis.hset(desk.keys.meta, mapping=dict(zip(("adoption", "policy"), now, strict=True)))
 
     assert [one.number for one in (await adopted.rules()).adoptions] == [1, 2]
+
+
+async def test_adoptions_that_several_ask_for_at_once_are_read_by_one_for_all(desk):
+    adopted = Adopted(desk.redis, desk.ledger)
+
+    assert len({id(rules) for rules in await asyncio.gather(*(adopted.rules() for _ in range(8)))}) == 1
 
 
 async def test_closing_a_closed_ledger_leaves_it_closed_for_what_it_was(desk):
