@@ -8,5 +8,7 @@ keys         what an API key is and what its scopes open
 key_ring     the keys as Redis holds them
 problems     every error as problem+json
 freshness    ETag, 304 and how fresh an answer is
+session      the key of a person who looks at the page, kept in a cookie
+page/        the page itself: HTML, style, script and map, served as they are
 quotas, alerts, decisions, shipments, webhooks, policy, health, pages      the routes
 """

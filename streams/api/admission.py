@@ -1,7 +1,7 @@
 """Who may call, and how large a body may be.
 
-With `QUOTA_AUTH=required` a call needs a bearer key whose scopes open it. With `off` this machine's own programs may
-call; a web page in its browser may not.
+With `QUOTA_AUTH=required` a call needs a key whose scopes open it: as bearer, or in the cookie that `session` sets for
+the page at `/`. With `off` this machine's own programs may call; a web page in its browser may not.
 """
 
 import difflib
@@ -19,6 +19,9 @@ from streams.api.problems import ProblemAnswer
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
+SESSION_COOKIE = "quota_key"
+"""Holds the key of a person who looks at the page."""
+
 BODY_MAX_BYTES = 128 * 1024
 """Twice the largest event; a route that takes lists allows more."""
 
@@ -35,27 +38,51 @@ async def admit(request: Request, parts: PartsHere, wanted: SecurityScopes, bear
     """Let a call pass that its caller may make, or end it with 401 or 403.
 
     An attacker's page could call through a visitor's browser: one that is served elsewhere names itself in `Origin`,
-    one that made its own name point here shows that name in `Host`, which counts where no key is asked for.
+    one that made its own name point here shows that name in `Host`, which counts where no key is asked for. A cookie
+    comes along whoever calls, so it opens nothing to a call that may be another page's.
     """
-    origin = request.headers.get("origin")
-    host = request.headers.get("host", "")
-    if origin is not None and urlsplit(origin).netloc != host:
-        raise ProblemAnswer(403, "forbidden", f"a page of {origin} may not call this endpoint")
+    await refuse_other_origins(request)
     if parts.settings.auth == "off":
+        host = request.headers.get("host", "")
         if urlsplit(f"//{host}").hostname not in _LOOPBACK:
             raise ProblemAnswer(403, "forbidden", f"call it by a loopback address, not as {host}: keys are off")
         scopes = SCOPES
+    elif bearer is None and _called_by_own_page(request):
+        scopes = await scopes_in_force(request.cookies.get(SESSION_COOKIE, ""), parts.keys)
     else:
-        scopes = await _scopes_of(bearer, parts.keys)
+        scopes = await scopes_in_force(bearer.credentials if bearer else "", parts.keys)
     for scope in wanted.scopes:
         if not opens(scopes, scope):
             raise lacking(scope)
     request.state.scopes = scopes
 
 
-async def _scopes_of(bearer: HTTPAuthorizationCredentials | None, keys: KeyRing) -> frozenset[str]:
-    """What the caller's key opens. One that is missing, malformed, unknown or revoked takes one way, to one answer."""
-    key_id, secret = id_and_secret(bearer.credentials if bearer else "")
+async def refuse_other_origins(request: Request) -> None:
+    """End a call with 403 that a browser makes for a page which is served elsewhere."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
+        raise ProblemAnswer(403, "forbidden", f"a page of {origin} may not call this endpoint")
+
+
+def _called_by_own_page(request: Request) -> bool:
+    """Whether a browser calls for a page of this endpoint, or for the person at its address bar.
+
+    Browsers say so themselves (`Sec-Fetch-Site`), but not to an address that is neither https nor loopback; there they
+    still name the `Origin`, already compared, of every call that could change something.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is None:
+        return request.method in {"GET", "HEAD"} or "origin" in request.headers
+    return site in {"same-origin", "none"}
+
+
+async def scopes_in_force(text: str, keys: KeyRing) -> frozenset[str]:
+    """What a key opens. One that is missing, malformed, unknown or revoked takes one way, to one answer.
+
+    Raises:
+        ProblemAnswer: it opens nothing, 401.
+    """
+    key_id, secret = id_and_secret(text)
     scopes = scopes_of(await keys.find(key_id), secret)
     if scopes is None:
         detail = "send a key that is in force, as in Authorization: Bearer qk_…; `quota-ledger keys create` makes one"

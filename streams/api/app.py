@@ -14,7 +14,19 @@ from ledger.book.read import Reader
 from schemas.problem import Problem
 from schemas.shipment_event import WireEvent
 from schemas.webhook import WebhookChange, WebhookRequest
-from streams.api import accounts, alert_stream, alerts, decisions, health, pages, policy, quotas, shipments, webhooks
+from streams.api import (
+    accounts,
+    alert_stream,
+    alerts,
+    decisions,
+    health,
+    pages,
+    policy,
+    quotas,
+    session,
+    shipments,
+    webhooks,
+)
 from streams.api.admission import admit, refuse_unknown_parameters
 from streams.api.copies import MAX_AGE_S, Copies
 from streams.api.key_ring import KeyRing
@@ -39,7 +51,7 @@ _ROOMS = (
     (policy, QUOTA_READ),
 )
 """The routes, and the scope that a key needs for them."""
-_OPEN_ROOMS = (health, pages)
+_OPEN_ROOMS = (health, pages, session)
 
 
 def create_app(

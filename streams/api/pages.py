@@ -1,38 +1,51 @@
-"""The page at / and the list of calls at /docs: plain HTML of our own, nothing from elsewhere."""
+"""The page at / and the list of calls at /docs: files of our own and plain HTML, nothing from elsewhere."""
 
+import hashlib
+from collections.abc import Awaitable, Callable
 from html import escape
+from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 router = APIRouter(include_in_schema=False)
 
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
 }
-_STYLE = (
-    ":root{color-scheme:light dark} body{font:1rem/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;"
-    "padding:0 1rem} code{font-family:ui-monospace,monospace} dt{margin-top:.5rem}"
-)
-_LINKS = (
-    ("/v1/quotas", "every country's balance"),
-    ("/v1/quotas/IN", "one country's balance: India"),
-    ("/v1/alerts", "the alerts"),
-    ("/v1/policy", "the policy in force"),
-    ("/readyz", "whether all parts are there"),
-    ("/docs", "every call"),
-    ("/openapi.json", "the same as OpenAPI 3.1"),
-)
+_FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/page/world.json": ("world.json", "application/json"),
+    "/page/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+"""What the page is made of: the file and its media type, by address."""
 
 
-@router.get("/")
-async def front_page() -> HTMLResponse:
-    """Where to look."""
-    links = "".join(f'<li><a href="{path}">{path}</a>: {what}</li>' for path, what in _LINKS)
-    return _page("quota-ledger", f"<p>Quotas of AI chips by country, debited from shipments.</p><ul>{links}</ul>")
+def _serve(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    content = files("streams.api").joinpath("page", name).read_bytes()
+    headers = {**_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+
+    async def served(request: Request) -> Response:
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(content, headers=headers, media_type=media_type)
+
+    return served
+
+
+for _address, _file in _FILES.items():
+    router.add_api_route(_address, _serve(*_file))
 
 
 @router.get("/docs")
@@ -65,5 +78,6 @@ def _call(method: str, path: str, operation: dict[str, Any]) -> str:
 
 def _page(title: str, body: str) -> HTMLResponse:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
-    text = f'<!doctype html><html lang="en"><head>{head}<style>{_STYLE}</style></head><body><h1>{title}</h1>{body}'
+    head += '<link rel="icon" href="/page/icon.svg"><link rel="stylesheet" href="/page/page.css">'
+    text = f'<!doctype html><html lang="en"><head>{head}</head><body><main class="prose"><h1>{title}</h1>{body}</main>'
     return HTMLResponse(text + "</body></html>", headers=_HEADERS)

@@ -77,7 +77,7 @@ def test_the_lock_names_no_index():
 def test_the_wheel_holds_code_scripts_and_data():
     packed = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     rooms = ("schemas", "ledger", "streams")
-    suffixes = {".py", ".lua", ".csv", ".toml", ".jsonl", ".json", ".yaml"}
+    suffixes = {".py", ".lua", ".csv", ".toml", ".jsonl", ".json", ".yaml", ".html", ".css", ".js", ".svg"}
     wanted = {
         str(path.relative_to(ROOT))
         for room in rooms
@@ -87,5 +87,5 @@ def test_the_wheel_holds_code_scripts_and_data():
 
     assert wanted - packed == set()
     assert {path.split("/")[0] for path in packed} <= set(rooms)
-    for suffix in (".lua", ".csv", ".toml", ".jsonl", ".schema.json"):
+    for suffix in (".lua", ".csv", ".toml", ".jsonl", ".schema.json", ".html", ".css", ".js"):
         assert any(path.endswith(suffix) for path in packed), f"no {suffix} file in the wheel"

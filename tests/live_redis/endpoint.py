@@ -1,6 +1,9 @@
-"""The endpoint of one ledger on a real Redis, called without a server in between."""
+"""The endpoint of one ledger on a real Redis, called without a server in between, or by a real one."""
+
+import asyncio
 
 import httpx2
+import uvicorn
 
 from ledger.book.read import Reader
 from ledger.errors import LedgerUnavailable
@@ -40,3 +43,15 @@ def caller(app, host="127.0.0.1"):
     """A client of an application: what goes wrong in it is answered, not raised."""
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     return httpx2.AsyncClient(transport=transport, base_url=f"http://{host}:8080")
+
+
+class Server(uvicorn.Server):
+    """A server on a free port that says when it listens."""
+
+    def __init__(self, app):
+        super().__init__(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1, lifespan="off"))
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        self.listening.set()

@@ -6,28 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
-import uvicorn
 from pydantic import SecretStr
 
 from ledger.book.keys import Keys
 from ledger.policy import load_policy
 from streams.settings import Settings
 from tests.live_redis.adopting import adopt
-from tests.live_redis.endpoint import caller, endpoint
+from tests.live_redis.endpoint import Server, caller, endpoint
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-class Server(uvicorn.Server):
-    """A server on a free port that says when it listens."""
-
-    def __init__(self, app):
-        super().__init__(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1, lifespan="off"))
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets=None):
-        await super().startup(sockets)
-        self.listening.set()
 
 
 class Desk:

@@ -1,6 +1,7 @@
 """The endpoint on a real Redis: what it answers, and that it never answers what it does not know."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -718,8 +719,26 @@ async def test_the_pages_load_nothing_from_elsewhere(desk):
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
         assert "http://" not in page.text
         assert "https://" not in page.text
-        assert "<script" not in page.text
+        assert "unsafe" not in page.headers["content-security-policy"]
+        assert re.findall(r"<script(?! type=\"module\" src=\"/page/)|<style|\sstyle=|\son\w+=", page.text) == []
     assert "GET /v1/quotas/{iso2}" in (await desk.http.get("/docs")).text
+
+
+async def test_a_file_of_the_page_that_the_browser_holds_is_304(desk):
+    for path in ("/", "/page/page.js", "/page/page.css", "/page/world.json", "/page/icon.svg"):
+        page = await desk.http.get(path)
+        again = await desk.http.get(path, headers={"If-None-Match": page.headers["etag"]})
+
+        assert (page.status_code, again.status_code, again.content) == (200, 304, b"")
+        assert again.headers["content-security-policy"] == page.headers["content-security-policy"]
+
+
+async def test_every_country_is_on_the_map_but_antarctica(desk):
+    world = (await desk.http.get("/page/world.json")).json()
+    drawn = [*world["shapes"], *world["points"]]
+
+    assert sorted([*drawn, "AQ"]) == sorted(POLICY.countries)
+    assert {"SG", "BH", "HK", "MT", "MO"} < set(world["points"])
 
 
 async def test_the_openapi_document_is_3_1_and_every_problem_is_documented_as_one(desk):

@@ -19,7 +19,10 @@ from tests.live_redis.endpoint import Topic, caller, endpoint
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 POLICY = load_policy("annual-50k")
 PARTITION = "quota.settings:0"
-OPEN = {"/livez", "/readyz", "/", "/docs", "/openapi.json"}
+OPEN = {"/livez", "/readyz", "/", "/docs", "/openapi.json"} | {
+    f"/page/{name}" for name in ("page.css", "page.js", "world.json", "icon.svg")
+}
+SESSION = "/page/session"
 
 SCOPE_OF = {
     ("GET", "/v1/quotas"): "quota:read",
@@ -122,7 +125,7 @@ def test_the_walk_over_the_routes_finds_them_all(door):
 
 
 def test_every_call_asks_for_a_key_but_health_the_page_and_the_documents(door):
-    asking = {(method, path) for method, path in door.calls() if path not in OPEN and method != "HEAD"}
+    asking = {(method, path) for method, path in door.calls() if path not in OPEN | {SESSION} and method != "HEAD"}
 
     assert asking == set(SCOPE_OF)
 
@@ -269,6 +272,89 @@ async def test_a_page_from_elsewhere_may_not_call_even_with_a_key(door):
     headers = {"Authorization": f"Bearer {text}", "Origin": "http://evil.example"}
 
     refused(await door.http.get("/v1/quotas", headers=headers), 403, "forbidden")
+
+
+# ---------------------------------------------------------------------------------------- The key of a person's browser
+
+
+async def test_a_key_that_is_given_once_comes_along_in_a_cookie_that_no_script_reads_until_it_is_dropped(door):
+    _, text = await door.key("quota:read")
+    given = await door.http.post(SESSION, json={"key": text})
+    asked = await door.call()
+    dropped = await door.http.delete(SESSION)
+
+    name, *attributes = given.headers["set-cookie"].split("; ")
+    assert (given.status_code, name) == (204, f"quota_key={text}")
+    assert set(attributes) == {"HttpOnly", "SameSite=strict", "Path=/v1", "Max-Age=2592000"}
+    assert (asked.status_code, dropped.status_code) == (200, 204)
+    refused(await door.call(), 401, "unauthorized")
+
+
+async def test_the_cookie_is_for_https_alone_where_the_page_came_by_it(door):
+    _, text = await door.key("quota:read")
+    given = await door.http.post(f"https://quota.example{SESSION}", json={"key": text})
+
+    assert "; Secure" in given.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(("body", "status"), [({"key": "qk_x"}, 401), ({"key": ""}, 401), ({}, 422), ([], 422)])
+async def test_a_key_that_opens_nothing_is_not_kept(door, body, status):
+    answer = await door.http.post(SESSION, json=body)
+
+    refused(answer, status, "unauthorized" if status == 401 else "invalid-request")
+    assert "set-cookie" not in answer.headers
+
+
+async def test_a_revoked_key_ends_its_sessions(door):
+    stored, text = await door.key("quota:read")
+    await door.http.post(SESSION, json={"key": text})
+    await door.copy(stored.revoked(NOW))
+
+    refused(await door.call(), 401, "unauthorized")
+
+
+OWN, ELSEWHERE = {"Origin": "http://quota.example:8080"}, {"Origin": "http://evil.example"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {}, 200),  # a browser that tells an unsafe address nothing
+        ("GET", {"Sec-Fetch-Site": "same-origin"}, 200),
+        ("GET", {"Sec-Fetch-Site": "none"}, 200),
+        ("GET", {"Sec-Fetch-Site": "same-site"}, 401),  # another port of this machine
+        ("GET", {"Sec-Fetch-Site": "cross-site"}, 401),
+        ("GET", ELSEWHERE, 403),
+        ("POST", OWN, 422),
+        ("POST", {"Sec-Fetch-Site": "same-origin"} | OWN, 422),
+        ("POST", {"Sec-Fetch-Site": "same-site"}, 401),
+        ("POST", {}, 401),
+        ("POST", ELSEWHERE, 403),
+        ("POST", {"Origin": "null"}, 403),
+    ],
+)
+async def test_the_cookie_opens_nothing_to_another_page_that_the_browser_shows(door, method, headers, status):
+    _, text = await door.key("quota:read")
+    await door.http.post(SESSION, json={"key": text})
+    answer = await door.http.request(method, "/v1/quotas" if method == "GET" else "/v1/assessments", headers=headers)
+
+    assert answer.status_code == status
+
+
+async def test_another_page_neither_sets_nor_drops_the_cookie(door):
+    _, text = await door.key("quota:read")
+    for method in ("POST", "DELETE"):
+        answer = await door.http.request(method, SESSION, json={"key": text}, headers=ELSEWHERE)
+
+        refused(answer, 403, "forbidden")
+        assert "set-cookie" not in answer.headers
+
+
+async def test_a_bearer_key_counts_alone_though_a_cookie_comes_along(door):
+    _, text = await door.key("quota:read")
+    await door.http.post(SESSION, json={"key": text})
+
+    refused(await door.call("qk_x"), 401, "unauthorized")
 
 
 # -------------------------------------------------------------------------------------------- Keys bound to one source
