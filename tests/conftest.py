@@ -10,6 +10,7 @@
     make_settings  settings with that ledger, that Redis and topics of the test's own
     open_desk      `open_desk(partitions=4)`: looks at a ledger of the test's own from outside
     processes      `processes.start("worker", settings)`: real processes, ended with the test
+    chromium       a browser, one a test file, on that file's event loop; skipped, and named, where it is not installed
 
 `QUOTA_TESTS_REQUIRE_REAL=1`, set in CI, makes a missing real part a failure.
 """
@@ -25,6 +26,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import pytest_asyncio
 from cryptography.fernet import Fernet
 from redis.asyncio import Redis
 
@@ -238,6 +240,32 @@ def processes(tmp_path: Path, register: Register) -> Iterator[parts.Processes]:
     started = parts.Processes(tmp_path, register)
     yield started
     started.end()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _chromium() -> AsyncIterator[Any]:
+    """A Chromium without a window; None where it is not installed. As root it does not start with its sandbox."""
+    program = shutil.which("chromium")
+    if program is None:
+        yield None
+        return
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = await playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def chromium(request: pytest.FixtureRequest, _chromium: Any) -> Any:
+    if _chromium is None:
+        missing = parts.NotHere("Chromium is not installed")
+        _refuse_stand_in(missing)
+        _note_stand_in(request, str(missing))
+        pytest.skip(str(missing))
+    return _chromium
 
 
 # -------------------------------------------------------------------------------------- What was not run on a real part
