@@ -17,6 +17,8 @@ from tests.parts import ROOT, environment_without_settings
 
 REQUIRE_REAL = os.environ.get("QUOTA_TESTS_REQUIRE_REAL") == "1"
 
+MISSING = 69
+
 
 def benchmark(*arguments, module="tests.benchmarks"):
     return subprocess.run(
@@ -76,6 +78,18 @@ def test_the_short_form_of_deliveries_runs_beside_receivers_that_fail_in_every_w
     assert all(0 < run["p50_ms"] <= run["p99_ms"] <= run["max_ms"] < 10_000 for run in told["runs"])
     assert all(run["sender_peak_mb"] < 300 for run in told["runs"])
     assert deliveries_table(told["runs"]).count("\n") == 3
+
+
+def test_the_endpoint_is_measured_beside_an_empty_route():
+    done = benchmark("--calls", "24", "--rounds", "1", "--json", module="tests.benchmarks.endpoint")
+    if done.returncode == MISSING and not REQUIRE_REAL:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    rows = {row["row"]: row for row in json.loads(done.stdout)["rows"]}
+
+    assert list(rows) == ["empty route", "all balances", "304"]
+    assert all(row["calls_s"] > 0 for row in rows.values())
+    assert rows["304"]["bytes"] == 0 < rows["empty route"]["bytes"] < rows["all balances"]["bytes"]
 
 
 def test_judging_alone_needs_neither_kafka_nor_redis():
