@@ -13,5 +13,6 @@ simulation       two policies over the same events
 unsettled        events that wait for another, lines that wait for a person
 webhook          a subscription, as it is asked for and as it is shown
 problem          an error over HTTP
-published/       the same as JSON Schema documents, printed by `python -m schemas.publish`
+asyncapi         the topics as one AsyncAPI document
+published/       the same as JSON Schema documents, and the AsyncAPI one, printed by `python -m schemas.publish`
 """

@@ -1,6 +1,7 @@
-"""Prints the JSON Schemas for other languages: `python -m schemas.publish` writes them into `schemas/published/`.
+"""Prints the documents for other languages: `python -m schemas.publish` writes them into `schemas/published/`.
 
-A test fails where a published file differs from what the code says. OpenAPI and AsyncAPI documents are not made here.
+JSON Schemas, and the topics as AsyncAPI. A test fails where a published file differs from what the code says. The
+OpenAPI document is the endpoint's: it answers at `/openapi.json`.
 """
 
 import json
@@ -10,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from schemas.asyncapi import asyncapi_document
 from schemas.decision import Decision
 from schemas.entry import Entry
 from schemas.meter_status import MeterStatus
@@ -43,7 +45,7 @@ class _Plain(GenerateJsonSchema):
 
 
 def published_schemas() -> dict[str, str]:
-    """Every published document: file name -> text."""
+    """Every published schema: file name -> text."""
     schemas = {
         "shipment-event.structured": event_schema(structured=True),
         "shipment-event.bare": event_schema(structured=False),
@@ -52,6 +54,12 @@ def published_schemas() -> dict[str, str]:
     for name, model in _ANSWERS.items():
         schemas[name] = model.model_json_schema(mode="serialization", schema_generator=_Plain)
     return {f"{name}.schema.json": _document(name, schema) for name, schema in schemas.items()}
+
+
+def published() -> dict[str, str]:
+    """Every published file: name -> text."""
+    topics = json.dumps(asyncapi_document(), indent=2, ensure_ascii=False) + "\n"
+    return published_schemas() | {"asyncapi.json": topics}
 
 
 def event_schema(*, structured: bool) -> Schema:
@@ -135,7 +143,7 @@ def _document(name: str, schema: Schema) -> str:
 def main() -> None:
     """Write every document into `FOLDER`."""
     FOLDER.mkdir(exist_ok=True)
-    for name, text in published_schemas().items():
+    for name, text in published().items():
         (FOLDER / name).write_text(text)
 
 

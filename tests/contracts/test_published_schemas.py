@@ -1,4 +1,4 @@
-"""The published JSON Schemas are what the code says, and agree with the reader on good and bad events."""
+"""The published documents are what the code says, and agree with the reader on good and bad events."""
 
 import copy
 import json
@@ -6,19 +6,34 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
+from schemas.asyncapi import asyncapi_document
 from schemas.cloudevents import read_event
-from schemas.publish import FOLDER, event_schema, published_schemas
+from schemas.publish import FOLDER, event_schema, published, published_schemas
 from schemas.rejected_record import RejectedRecord
+from streams.settings import Settings
 
 LINE = {"model": "H100 SXM", "quantity": 8}
 BARE = {"id": "e1", "shipped_at": "2026-03-01T22:10:00Z", "destination": "IN", "lines": [LINE]}
 PERSON = {"actor": "a person", "reason": "a reason"}
 
 
-def test_the_published_schemas_are_fresh():
-    published = {path.name: path.read_text() for path in FOLDER.iterdir()}
+def test_the_published_documents_are_fresh():
+    found = {path.name: path.read_text() for path in FOLDER.iterdir()}
 
-    assert published == published_schemas(), "run `python -m schemas.publish`"
+    assert found == published(), "run `python -m schemas.publish`"
+
+
+def test_the_asyncapi_document_names_the_topics_and_its_examples_are_events():
+    document = asyncapi_document()
+    messages = document["components"]["messages"]
+    referred = {message["payload"]["$ref"][2:] for message in messages.values() if "$ref" in message["payload"]}
+    examples = [example["payload"] for message in messages.values() for example in message.get("examples", ())]
+    defaults = {Settings.model_fields[f"topic_{name}"].default for name in ("shipments", "rejected", "alerts")}
+
+    assert {channel["address"] for channel in document["channels"].values()} == defaults
+    assert referred <= published().keys()
+    assert len({read_event(json.dumps(example).encode(), default_source="/test").id for example in examples}) == 1
+    assert {name for channel in document["channels"].values() for name in channel["messages"]} == set(messages)
 
 
 @pytest.mark.parametrize("name", sorted(published_schemas()))
