@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from ledger.book.position import partition_name
 from ledger.errors import PositionLost, WrongCall
-from schemas.quota_alert import QuotaAlert
+from schemas.quota_alert import AlertKind, QuotaAlert
 from streams.kafka.run import Record, Run
 from streams.webhooks.jobs import Jobs, Known, NewAlert
 from streams.webhooks.subscription import matches
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 ALERTS_A_CALL = 100
 """Redis serves nobody else during a call, and each alert may give a job for every webhook."""
+
+URGENT: frozenset[AlertKind] = frozenset({"tier3.shipment", "hq.tier3", "ascend.detected"})
+"""What waits behind no other alert at any webhook, whatever its severity: a storm of others does not delay it."""
 
 SHIPMENT_TIME = "shipment-time"
 """The header that carries the Kafka time, in ms, of the record that gave rise to the alert."""
@@ -104,7 +107,9 @@ def _choose(records: Sequence[Record], known: Known, told: Told) -> list[NewAler
             log.warning("offset %d of the alerts topic is no alert: passed over", record.offset)
             continue
         wanted = [] if told.covers(record) else [webhook.id for webhook in active if matches(webhook, alert)]
-        chosen.append(NewAlert(record.offset, alert.alert_id, alert.kind, alert.country, record.value or b"", wanted))
+        urgent = alert.kind in URGENT
+        text = record.value or b""
+        chosen.append(NewAlert(record.offset, alert.alert_id, alert.kind, alert.country, text, wanted, urgent))
     return chosen
 
 

@@ -17,8 +17,8 @@
   ARGV[5]  told_until_ms  noted in meta; "" for nothing to note
   ARGV[6]  webhooks    JSON list of the webhook ids the caller chose from
   ARGV[7]  read        SHA-1 of those subscriptions as the caller read them, each followed by a zero byte
-  ARGV[8]  first alert's offset, then its id, kind, country ("" for none), JSON, and the webhooks it goes to as
-           positions in ARGV[6], separated by spaces; six arguments an alert
+  ARGV[8]  first alert's offset, then its id, kind, country ("" for none), JSON, the webhooks it goes to as positions
+           in ARGV[6], separated by spaces, and "1" if it waits behind no other, else "0"; seven arguments an alert
 
   Returns {status, ...}
     "settled"  the checkpoint is at last; how many alerts were new and how many jobs they gave follow
@@ -27,7 +27,7 @@
     "changed"  a subscription came, went or changed since it was read: nothing written, choose again
   Why a script: a crash between feed, jobs and checkpoint would lose a delivery or make it twice.
 ]]
-local FIRST, FIELDS, DUE = 8, 6, 6
+local FIRST, FIELDS, DUE = 8, 7, 6
 local field, prev = 'checkpoint:' .. ARGV[1], tonumber(ARGV[2])
 local checkpoint = tonumber(redis.call('HGET', KEYS[1], field) or '-1')
 if prev < checkpoint then return {'behind', checkpoint} end
@@ -46,6 +46,9 @@ for at = FIRST, #ARGV, FIELDS do
   local offset, alert, kind, country, text = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   if redis.call('HSETNX', KEYS[3], alert, offset) == 1 then
     local entry = string.format('%.0f-0', offset + 1)
+    -- a thousandth of a millisecond apart, so that what is due at once keeps the order of the topic; what waits behind no
+    -- other was due long ago, by its offset
+    local since = ARGV[at + 6] == '1' and tonumber(offset) or ARGV[4] + new / 1000
     redis.call('XADD', KEYS[2], entry, 'kind', kind, 'country', country, 'alert', text)
     for position in string.gmatch(ARGV[at + 5], '%d+') do
       local webhook = webhooks[tonumber(position)]
@@ -54,8 +57,7 @@ for at = FIRST, #ARGV, FIELDS do
         webhook_id = webhook, alert_id = alert, entry = entry, since_ms = tonumber(ARGV[4]), failed = 0, claim = 0,
         sequence = redis.call('HINCRBY', KEYS[6], webhook, 1),
       }))
-      -- a thousandth of a millisecond apart, so that what is due at once keeps the order of the topic
-      redis.call('ZADD', KEYS[DUE + position], ARGV[4] + new / 1000, job)
+      redis.call('ZADD', KEYS[DUE + position], since, job)
       jobs = jobs + 1
     end
     new = new + 1

@@ -29,7 +29,11 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class NewAlert:
-    """An alert as it came from the topic, and the ids of the webhooks it goes to."""
+    """An alert as it came from the topic, and the ids of the webhooks it goes to.
+
+    Attributes:
+        urgent: whether it waits behind no other.
+    """
 
     offset: int
     alert_id: str
@@ -37,6 +41,7 @@ class NewAlert:
     country: str | None
     text: bytes
     webhook_ids: Sequence[str]
+    urgent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,7 @@ class Jobs:
         for alert in alerts:
             chosen = " ".join(position[webhook_id] for webhook_id in alert.webhook_ids)
             arguments += [alert.offset, alert.alert_id, alert.kind, alert.country or "", alert.text, chosen]
+            arguments.append("1" if alert.urgent else "0")
         status, *told = await self._deliver(names, arguments)
         word = status.decode()
         return TakenOver(word, told[0] if word in ("behind", "fenced") else None)

@@ -462,6 +462,17 @@ async def test_jobs_are_claimed_in_the_order_of_the_topic_and_no_more_than_asked
     ]
 
 
+@pytest.mark.parametrize("kind", ["tier3.shipment", "hq.tier3", "ascend.detected"])
+async def test_a_storm_of_other_alerts_does_not_delay_tier_3_and_ascend(desk: Desk, kind: str) -> None:
+    hook, _ = await desk.subscribe()
+    await desk.deliver(a_run(*(f"{number:02}" for number in range(50))))
+    await desk.deliver(a_run("first", "second", prev=49, kind=kind, severity="info"))
+
+    leased = await claim(desk, hook, now_ms=await desk.jobs.now_ms() + 1, count=4)
+
+    assert [job.alert_id for job in leased] == ["al_first", "al_second", "al_00", "al_01"]
+
+
 async def test_a_job_whose_alert_was_trimmed_from_the_feed_is_dropped_and_holds_up_nothing(desk: Desk) -> None:
     hook, _ = await desk.subscribe()
     await desk.deliver(a_run("1", "2"))

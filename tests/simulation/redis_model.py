@@ -373,11 +373,12 @@ class RedisModel:
         if len(kept) != len(chosen_from) or hashlib.sha1(read).hexdigest().encode() != args[6]:
             return [b"changed"]
         new = jobs_made = 0
-        for at in range(7, len(args), 6):
-            offset, alert, kind, country, text, positions = args[at : at + 6]
+        for at in range(7, len(args), 7):
+            offset, alert, kind, country, text, positions, urgent = args[at : at + 7]
             if not self.hsetnx(alert_ids, alert, offset):
                 continue
             entry = f"{int(offset) + 1}-0"
+            since = int(offset) if urgent == b"1" else int(args[3]) + new / 1000
             self._written(alerts)[entry.encode()] = {b"kind": kind, b"country": country, b"alert": text}
             for position in map(int, positions.split()):
                 webhook = chosen_from[position - 1]
@@ -389,7 +390,7 @@ class RedisModel:
                 }  # fmt: skip
                 name_of_job = f"{webhook}:{alert.decode()}"
                 self.hset(jobs, name_of_job, _cjson(job))
-                self._written(due[position - 1])[name_of_job.encode()] = int(args[3]) + new / 1000
+                self._written(due[position - 1])[name_of_job.encode()] = since
                 jobs_made += 1
             new += 1
         self.hset(meta, name, args[2])
