@@ -247,7 +247,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.deliveries", description="How long alerts take.")
     parser.add_argument("--alerts", type=int, choices=range(1, ALERTS_MAX + 1), default=10_000, metavar="N")
     parser.add_argument(
-        "--rate", type=int, choices=range(1, RATE_MAX + 1), default=20, metavar="N", help="alerts a second"
+        "--rate", type=int, choices=range(1, RATE_MAX + 1), default=10, metavar="N", help="alerts a second"
     )
     parser.add_argument("--endpoints", type=int, choices=range(2, ENDPOINTS_MAX + 1), default=20, metavar="N")
     parser.add_argument("--bad", type=int, choices=range(1, ENDPOINTS_MAX), default=5, metavar="N", help="of them")
