@@ -236,7 +236,7 @@ async def _foretell(reader: Reader, reject: Reject, topic: str, policy: Policy) 
 
 def _in_short(decision: Decision) -> str:
     parts = [f"{charge.tpp:+,} TPP on {charge.account} in {charge.period}" for charge in decision.charges]
-    parts += [f"line {held.line} is held: {held.reason}" for held in decision.held]
+    parts += [f"line {held.line + 1} is held: {held.reason}" for held in decision.held]
     return "; ".join(parts) or "nothing is charged"
 
 

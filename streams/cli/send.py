@@ -123,6 +123,6 @@ def _in_short(event: ShipmentEvent, judged: Assessment | Following) -> str:
         if not charge.carried
     ]
     parts += [] if judged.charges else ["nothing is charged"]
-    parts += [f"line {line} is held: {reason}" for line, reason in judged.held]
+    parts += [f"line {line + 1} is held: {reason}" for line, reason in judged.held]
     parts += [f"{notice.kind}: {notice.message}" for notice in judged.notices]
     return "; ".join(parts)

@@ -203,6 +203,14 @@ def test_a_dry_run_of_good_files_ends_with_0_and_reads_standard_input(run):
     assert done.stdout.startswith("-:1: /file/stdin#a: tier 2;")
 
 
+def test_a_dry_run_counts_an_events_lines_from_1_as_alerts_and_the_list_of_held_lines_do(run):
+    event = json.loads(GOOD)
+    event["lines"] += [{"model": "Z9 Turbo", "quantity": 1}]
+    done = run("send", "--dry-run", "-", stdin=json.dumps(event))
+
+    assert "; line 2 is held: Z9 Turbo is not in the catalogue; " in done.stdout
+
+
 def test_sending_and_a_dry_run_judge_alike(run, files, monkeypatch):
     topic = []
     monkeypatch.setattr(send, "make_producer", lambda _: None)
