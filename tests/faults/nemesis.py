@@ -42,6 +42,9 @@ LEASE_S = 60
 INTENDED_EXITS = {69, 70, -signal.SIGKILL}
 """Redis or Kafka is away; a worker leaves lest it skip a record; and `kill -9`."""
 
+FIRST_S = 12.0
+"""How long everybody has to recover from the first fault: only then does it show that nothing went wrong by it."""
+
 RESTART_S = 0.5
 SETTLED_S = 600.0
 
@@ -144,14 +147,16 @@ class Nemesis:
     def run(self, duration_s: float) -> list[str]:
         """Break things for so long, heal all, and tell what differs from what must be."""
         self._producers.start()
+        wait_until(lambda: self._ticked() > 0, "the workers to be at work", 60)
         begin = time.monotonic()
-        sender_until = begin + max(duration_s - LEASE_S, duration_s / 4)
-        next_fault = begin + 3
+        sender_until, flush_until = begin + max(duration_s - LEASE_S, duration_s / 4), begin + duration_s / 3
+        self._fall_back()  # while everybody is at work, as all are seldom later
+        next_fault = begin + FIRST_S
         while (now := time.monotonic()) < begin + duration_s:
             self._keep_up()
             if now > next_fault:
-                self._break_something(sender_too=now < sender_until)
-                next_fault = now + self._chance.choice((0.2, 0.7, 1.5, 3.0))
+                self._break_something(sender_too=now < sender_until, flush_too=now < flush_until)
+                next_fault = time.monotonic() + self._chance.choice((0.2, 1.0, 3.0, 6.0))
             time.sleep(0.05)
         self._heal()
         return self._differences()
@@ -170,14 +175,16 @@ class Nemesis:
 
     # ----------------------------------------------------------------------------------------------------------- faults
 
-    def _break_something(self, *, sender_too: bool) -> None:
+    def _break_something(self, *, sender_too: bool, flush_too: bool) -> None:
         faults: dict[Callable[[], None], float] = {
-            self._kill_worker: 4, self._freeze_worker: 3, self._kill_redis: 2, self._freeze_redis: 1,
-            self._cut_the_file: 2, self._copy_redis: 3, self._put_back_copy: 2, self._flush: 1, self._kill_kafka: 0.7,
+            self._kill_worker: 3, self._freeze_worker: 2, self._kill_redis: 1, self._freeze_redis: 1,
+            self._cut_the_file: 3, self._fall_back: 8, self._put_back_copy: 1, self._kill_kafka: 0.7,
             self._add_worker: 1.5, self._remove_worker: 1, self._cut_the_cable: 1.5,
         }  # fmt: skip
         if sender_too:
             faults |= {self._kill_sender: 1, self._freeze_sender: 1}
+        if flush_too:  # later it would hide what went wrong before: everything is posted anew
+            faults |= {self._flush: 2}
         fault = self._chance.choices([*faults], [*faults.values()])[0]
         self.happened[fault.__name__.strip("_").replace("_", " ")] += 1
         fault()
@@ -219,14 +226,15 @@ class Nemesis:
         self._tell(f"Redis loses the last {self._redis.cut(self._chance)} bytes of its file")
         self._redis.start()
 
-    def _copy_redis(self) -> None:
-        self._tell("Redis is copied")
+    def _fall_back(self) -> None:
         self._redis.copy()
+        self._wait(self._chance.uniform(0.2, 4))
+        self._put_back_copy()
 
     def _put_back_copy(self) -> None:
         self._redis.kill()
         there = self._redis.put_back_copy()
-        self._tell("Redis comes back from the copy" if there else "Redis is killed; there is no copy")
+        self._tell("Redis comes back from its last copy" if there else "Redis is killed; there is no copy")
         self._redis.start()
 
     def _flush(self) -> None:

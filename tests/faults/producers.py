@@ -20,7 +20,7 @@ from tests.bad_bodies import bad_bodies
 from tests.builders import shipment_document
 from tests.histories import COUNTRIES, history
 
-PAUSE_S = 0.5
+PAUSE_S = 0.15
 BAD = [body for body in bad_bodies() if not body.headers and len(body.value) < 5_000]
 BAD_REASON = {body.value: body.reason for body in BAD}
 """What is rejected for itself: a body of the corpus, and why."""
@@ -74,8 +74,8 @@ class Producers(threading.Thread):
 
     def _records(self, batch: int) -> Iterator[dict]:
         random = self._random
-        events = [self._named(event, batch) for event in history(random, random.randint(1, 25))]
-        for number in range(random.choice((5, 20, 20, 400))):
+        events = [self._named(event, batch) for event in history(random, random.randint(1, 12))]
+        for number in range(random.choice((1, 5, 5, 5, 150))):
             quantity = 1500 if random.random() < 0.01 else random.randint(1, 3)
             events.append(
                 shipment_document(id=f"{batch}-plain-{number}", destination=random.choice(COUNTRIES), quantity=quantity)

@@ -11,7 +11,7 @@ DURATION_S = 25
 @pytest.fixture
 def nemesis(tmp_path, register, real_kafka):
     try:
-        made = Nemesis(tmp_path, register, seed=5, say=print, expiries=False)
+        made = Nemesis(tmp_path, register, seed=8, say=print, expiries=False)
     except NotHere as missing:
         pytest.skip(f"needs the real thing: {missing}")
     yield made
