@@ -4,6 +4,8 @@ The cookie holds the key itself and nothing is kept here, so a revoked key ends 
 `admission` says when a call may come in by it.
 """
 
+from urllib.parse import urlsplit
+
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidationError
 
@@ -36,7 +38,7 @@ async def open_session(request: Request, parts: PartsHere) -> Response:
         key,
         max_age=_KEPT_S,
         path=_SENT_WITH,
-        secure=request.url.scheme == "https",
+        secure=_came_by_https(request),
         httponly=True,
         samesite="strict",
     )
@@ -49,3 +51,8 @@ async def close_session() -> Response:
     answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
     answer.delete_cookie(SESSION_COOKIE, path=_SENT_WITH, httponly=True, samesite="strict")
     return answer
+
+
+def _came_by_https(request: Request) -> bool:
+    """Whether the browser speaks https, be it to a proxy before this endpoint: its `Origin` says so."""
+    return "https" in {request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme}

@@ -292,9 +292,11 @@ async def test_a_key_that_is_given_once_comes_along_in_a_cookie_that_no_script_r
 
 async def test_the_cookie_is_for_https_alone_where_the_page_came_by_it(door):
     _, text = await door.key("quota:read")
-    given = await door.http.post(f"https://quota.example{SESSION}", json={"key": text})
+    direct = await door.http.post(f"https://quota.example{SESSION}", json={"key": text})
+    proxied = await door.http.post(SESSION, json={"key": text}, headers={"Origin": "https://quota.example:8080"})
 
-    assert "; Secure" in given.headers["set-cookie"]
+    assert "; Secure" in direct.headers["set-cookie"]
+    assert "; Secure" in proxied.headers["set-cookie"]
 
 
 @pytest.mark.parametrize(("body", "status"), [({"key": "qk_x"}, 401), ({"key": ""}, 401), ({}, 422), ([], 422)])

@@ -6,7 +6,7 @@
 const POLL_MS = 5000;
 const ALERTS_SHOWN = 100;
 const ENTRIES_SHOWN = 25;
-const ENTRIES_PLOTTED = 10_000;
+const ENTRIES_PLOTTED = 5000;
 
 const STATUS_WORDS = {
   prohibited: "prohibited", unlimited: "no cap", exceeded: "exceeded", exhausted: "exhausted", near_cap: "near cap",
@@ -113,6 +113,7 @@ function askForKey() {
   const dialog = byId("key-dialog");
   key.declined = false;
   byId("key-state").hidden = true;
+  dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.onclose = () => {
@@ -150,7 +151,9 @@ function showKeyButton() {
 
 byId("key-button").addEventListener("click", async () => {
   if (localStorage.getItem("keyed") !== null) {
-    await fetch("/page/session", { method: "DELETE" });
+    const answer = await fetch("/page/session", { method: "DELETE" }).catch(() => null);
+    trouble("key", answer?.ok ? null : { message: "The endpoint did not drop the key; try again." });
+    if (!answer?.ok) return;
     localStorage.removeItem("keyed");
     location.reload();
   } else {
@@ -339,7 +342,7 @@ async function listen() {
       feedState("This key may not read alerts.");
     } else {
       feedState("not connected");
-      setTimeout(listen, POLL_MS);
+      if (problem.status !== 401) setTimeout(listen, POLL_MS);
     }
     return;
   }
