@@ -450,7 +450,7 @@ function balanceOverTime(entries, quota, begin) {
 }
 
 function plot(entries, quota) {
-  const [width, height, left, right, top, bottom] = [900, 300, 70, 60, 16, 28];
+  const [width, height, left, right, top, bottom] = [900, 300, 70, 76, 16, 28];
   const begin = Date.parse(`${quota.period.slice(0, 4)}-01-01T00:00:00Z`);
   const points = balanceOverTime(entries, quota, begin);
   const end = Math.max(quota.period_end ? Date.parse(quota.period_end) : Date.now(), points.at(-1)[0]);
