@@ -98,6 +98,20 @@ class StandIn:
         async def wait(self) -> None:
             await StandIn.sleep(0)
 
+    class Lock:
+        """Held by one coroutine at a time; the others look again whenever time passes."""
+
+        def __init__(self) -> None:
+            self._held = False
+
+        async def __aenter__(self) -> None:
+            while self._held:
+                await StandIn.sleep(0)
+            self._held = True
+
+        async def __aexit__(self, *_why) -> None:
+            self._held = False
+
     @staticmethod
     async def to_thread(work, *args):
         return await happens(lambda: work(*args))
