@@ -253,7 +253,7 @@ class WorkerParts:
         while True:
             try:
                 await self._position.check_log(await asyncio.to_thread(self._identity.read))
-                await self._let_time_pass()  # before anything is posted: it is measured by the caps of the day
+                await self._begin_day()
                 found = await self._position.checkpoints(partition_names(partitions))
             except LedgerUnavailable as failure:
                 if asyncio.get_running_loop().time() > deadline:
@@ -312,21 +312,33 @@ class WorkerParts:
         if ask_identity:
             await self._position.check_log(await asyncio.to_thread(self._identity.read))
 
+    async def _begin_day(self) -> None:
+        """Have the ledger know the day before anything is posted: it is measured by the caps of that day.
+
+        Reservations whose time is over expire a little later: those that are about to be posted may be among them.
+        """
+        today = _now().date()
+        await self._passed(lambda rules: self._book.begin_day(today, rules=rules))
+
     async def _let_time_pass(self) -> None:
         """One tick a minute, by the worker that holds the first partition of shipments."""
         minute = minute_number(_now())
-        if minute <= self._minute:
-            return
+        if minute > self._minute and await self._passed(lambda rules: self._book.tick(minute, rules=rules)):
+            self._minute = minute
+
+    async def _passed(self, step: Callable[[Rulebook], Awaitable[int]]) -> bool:
+        """Whether a step of the ledger's time is done; if not, it is to be tried again."""
         try:
-            alert_count = await self._book.tick(minute, rules=await self.rules())
+            alert_count = await step(await self.rules())
         except PolicyChanged:
             self.forget_rules()
         except LedgerClosed as failure:
             log.warning("time waits: %s", failure)
         else:
-            self._minute = minute
             if alert_count:
                 self._news.set()
+            return True
+        return False
 
     async def _or_leave(self, work: Awaitable[None]) -> None:
         try:

@@ -106,6 +106,10 @@ class Book:
         del self._parked[partition]
         return alert_count
 
+    async def begin_day(self, today: date, *, rules: Rulebook) -> int:
+        """Measure accounts by the caps of a day; returns how many alerts were written. Raises as `post`."""
+        return await self._today.begin(today, rules)
+
     async def tick(self, minute: int, *, rules: Rulebook) -> int:
         """Let time pass: accounts are measured by the caps of the day, reservations whose time is over are freed.
 
@@ -119,7 +123,7 @@ class Book:
         Raises:
             As `post`.
         """
-        alert_count = await self._today.begin(minute_of(minute).date(), rules)
+        alert_count = await self.begin_day(minute_of(minute).date(), rules=rules)
         while (prev := await self.last_tick()) < minute:
             until_ms = int(minute_of(minute).timestamp() * 1000)
             found = await asked(self._redis.zrangebyscore(self._keys.expiries, "-inf", until_ms, 0, EXPIRIES_MAX))
