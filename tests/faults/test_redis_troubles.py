@@ -6,7 +6,6 @@ Each on a Redis of its own. In all of them it is the same worker process that go
 import shutil
 import subprocess
 import threading
-import time
 
 import pytest
 from redis import Redis
@@ -124,10 +123,14 @@ def test_a_full_disk_is_waited_out(start_redis, open_on, processes, tmp_path):
 
 def test_a_redis_that_forgets_its_scripts_is_given_them_again(desk, processes):
     worker = processes.start("worker", desk.settings)
+    wait_until(lambda: desk.redis.hget(desk.keys.meta, "adoption"), "the worker to begin")
     load(desk)
-    while desk.settled() < EVENTS:
+
+    def flushed_all_along():
         desk.redis.script_flush()
-        time.sleep(0.01)
+        return desk.settled() >= EVENTS or worker.exit_code() is not None
+
+    wait_until(flushed_all_along, "the load to be settled", 90)
     goes_on(desk, worker)
 
 
