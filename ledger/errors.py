@@ -9,6 +9,13 @@ class WrongCall(LedgerError):  # noqa: N818  reads as what it is
     """The caller asked for something that cannot be: say it otherwise. Exit code 2."""
 
 
+class WrongCursor(WrongCall):
+    """A page was asked for by a cursor that is none of ours."""
+
+    def __init__(self) -> None:
+        super().__init__("cursor: write the one that the page before answered, or leave it out")
+
+
 class LedgerUnavailable(LedgerError):  # noqa: N818
     """Redis or Kafka did not answer, and nothing is known to be decided: wait and try again. Exit code 69."""
 

@@ -18,7 +18,7 @@ from ledger.book.journal import unpack as unpack_chunk
 from ledger.book.keys import Keys
 from ledger.book.position import TICK
 from ledger.book.script import asked
-from ledger.errors import LedgerError, WrongCall
+from ledger.errors import LedgerError, WrongCursor
 from schemas.cloudevents import read_event
 from schemas.decision import ChargeState
 from schemas.entry import Cause, Entry
@@ -127,7 +127,7 @@ class Entries:
             The entries, and the cursor of the next page, None when there is none yet.
 
         Raises:
-            WrongCall: the cursor is none of ours.
+            WrongCursor: the cursor is none of ours.
         """
         name = field_of(account, period)
         begin = last = _place(after) if after is not None else None
@@ -305,5 +305,5 @@ def _place(cursor: str) -> _Place:
     element, dash, booking = cursor.partition("-")
     for number in (element, booking):
         if not (dash and number.isascii() and number.isdigit() and len(number) <= CURSOR_DIGITS_MAX):
-            raise WrongCall("cursor: write the one that the page before answered, or leave it out")
+            raise WrongCursor
     return _Place(int(element), int(booking))

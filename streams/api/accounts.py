@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from ledger.book.account import AccountBalance
 from ledger.book.read import Reader
-from ledger.errors import WrongCall
+from ledger.errors import WrongCursor
 from ledger.rules.quota_status import meter_status
 from schemas.meter_status import MeterKind, MeterList
 from streams.api.answers import policy_in_force
@@ -82,4 +82,4 @@ def _place(cursor: str) -> tuple[str, str]:
         account, _, period = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().rpartition("|")
         if _cursor(account, period) == cursor:
             return account, period
-    raise WrongCall("cursor: write the one that the page before answered, or leave it out")
+    raise WrongCursor

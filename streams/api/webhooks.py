@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
@@ -21,9 +21,10 @@ from schemas.webhook import (
 )
 from streams.api.admission import read_body
 from streams.api.answers import policy_in_force
+from streams.api.parameters import Limit, cursor_form
 from streams.api.parts import Parts, PartsHere
 from streams.api.problems import ProblemAnswer, documented
-from streams.webhooks.desk import WebhookDesk
+from streams.webhooks.desk import DELIVERY_CURSOR, WebhookDesk
 from streams.webhooks.subscription import SecretBox
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
@@ -103,8 +104,8 @@ async def list_deliveries(
     webhook_id: str,
     parts: PartsHere,
     *,
-    cursor: Annotated[str | None, Query(max_length=64, description="the `next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, cursor_form(64, DELIVERY_CURSOR)] = None,
+    limit: Limit = 100,
 ) -> DeliveryPage:
     """The attempts made at a webhook, the newest first: about the last thousand are kept."""
     items, following = await _desk(parts).deliveries(webhook_id, cursor=cursor, count=limit)

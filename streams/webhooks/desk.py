@@ -4,10 +4,11 @@ A subscription is a record on the settings topic first. Then it is changed in Re
 it, whether or not a worker runs; a worker copies the same from the topic.
 """
 
+import re
 import secrets
 from datetime import datetime
 
-from ledger.errors import WrongCall
+from ledger.errors import WrongCall, WrongCursor
 from ledger.policy import Policy
 from schemas.quota_alert import QuotaAlert
 from schemas.webhook import (
@@ -35,6 +36,11 @@ from streams.webhooks.subscription import (
 
 RESENT_MAX = 10_000
 """Alerts that one call sends again; who wants more says a later time."""
+
+DELIVERY_CURSOR = "^[0-9]{1,19}(-[0-9]{1,19})?$"
+"""A cursor of a webhook's log: a place in a stream of Redis."""
+
+_PLACE = re.compile(DELIVERY_CURSOR)
 
 
 class UnknownWebhook(WrongCall):
@@ -142,11 +148,11 @@ class WebhookDesk:
         """Attempts at a webhook, the newest first, and the cursor of the next page; None when there is none.
 
         Raises:
-            UnknownWebhook, WrongCall: see `find`; or the cursor is none of ours.
+            UnknownWebhook, WrongCursor: see `find`; or the cursor is none of ours.
         """
         await self._read(webhook_id)
-        if cursor is not None and not cursor.replace("-", "", 1).isdecimal():
-            raise WrongCall("cursor: write the one that the page before answered, or leave it out")
+        if cursor is not None and not _PLACE.fullmatch(cursor):
+            raise WrongCursor
         found = await self._jobs.deliveries(webhook_id, before=cursor, count=count + 1)
         following = found[count - 1][0] if len(found) > count else None
         return [delivery for _, delivery in found[:count]], following

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from ledger.book.keys import Keys
 from ledger.book.script import asked
-from ledger.errors import WrongCall
+from ledger.errors import WrongCursor
 from schemas.quota_alert import QuotaAlert
 
 SCAN = 500
@@ -85,7 +85,7 @@ class Feed:
             The alerts, and the cursor of the next page, None when there is none.
 
         Raises:
-            WrongCall: the cursor is none of ours.
+            WrongCursor: the cursor is none of ours.
         """
         filters = Filters(kind, country, since)
         found: list[QuotaAlert] = []
@@ -122,7 +122,7 @@ class Feed:
             since: without a cursor, begin with what was recorded then; without either, with what comes from now on.
 
         Raises:
-            WrongCall: the cursor is none of ours.
+            WrongCursor: the cursor is none of ours.
         """
         filters = Filters(kind, country, since)
         cursor = after if after is not None else await self.beginning(since)
@@ -144,7 +144,7 @@ class Feed:
         """Alerts behind a cursor, oldest first, each with its own; and how far was looked. Waits a second for them.
 
         Raises:
-            WrongCall: the cursor is none of ours.
+            WrongCursor: the cursor is none of ours.
         """
         newer = self._redis.xread({self._keys.alerts: b"%d-0" % _place(cursor)}, count=SCAN, block=BLOCK_MS)
         found = []
@@ -178,7 +178,7 @@ def _cursor(name: bytes) -> str:
 
 def _place(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= CURSOR_MAX):
-        raise WrongCall("cursor: write the one that the page before answered, or leave it out")
+        raise WrongCursor
     return int(cursor)
 
 
