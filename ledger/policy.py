@@ -71,6 +71,11 @@ class Standing:
     united_states: bool
     rules: tuple[tuple[str, str], ...]
 
+    @property
+    def place(self) -> tuple[str, str] | None:
+        """The account and period in which whatever goes there on that day counts; None outside all periods."""
+        return None if self.period is None else (self.account, self.period)
+
 
 class Policy:
     """One policy, ready to be asked. Make it with `load_policy` or `policy_from_document`.

@@ -194,8 +194,8 @@ def _own(item: Judged, member: Member) -> Moved:
     dated = [(Dated(charge.account, charge.period, charge.state, since), charge.tpp) for charge in item.charges]
     if not item.held or not isinstance(member.judged, Assessment):
         return Moved(item.charges, (), dated)
-    destination = member.judged.case.destination
-    held = [(destination.account, destination.period, item.held)] if destination.period else []
+    place = member.judged.case.destination.place
+    held = [(*place, item.held)] if place is not None else []
     return Moved(item.charges, held, dated)
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from ledger.book.bookings import seconds_of
 from ledger.digests import digest_of_content, digest_of_key
 from ledger.rules.assessment import Assessment, ChargeDue
-from ledger.rules.follower import FOLLOWERS, EventKey, Following, original_of, own_key
+from ledger.rules.follower import FOLLOWERS, EventKey, Following, family_of
 from schemas.cloudevents import read_event
 from schemas.rejected_record import RejectedRecord
 from schemas.shipment_event import ShipmentEvent
@@ -104,8 +104,7 @@ def kafka_time(timestamp_ms: int) -> datetime:
 
 
 def _ties_of(event: ShipmentEvent) -> Ties:
-    reserved = event.type == "shipment.reserved"
-    original = own_key(event) if reserved else original_of(event)
+    original = family_of(event)
     return Ties(
         original=None if original is None else (original, digest_of_key(*original)),
         follows=event.type in FOLLOWERS,

@@ -175,10 +175,8 @@ class Projection:
     def _book_alone(self, event: ShipmentEvent, assessment: Assessment) -> None:
         """Book an event that belongs to no family."""
         self._charge(assessment.charges, event)
-        if assessment.held:
-            destination = assessment.case.destination
-            if destination.period is not None:
-                self._account(destination.account, destination.period).held_lines += len(assessment.held)
+        if assessment.held and (place := assessment.case.destination.place) is not None:
+            self._account(*place).held_lines += len(assessment.held)
         self.outcomes["held" if assessment.held else "noted" if assessment.noted else "applied"] += 1
 
     def _charge(self, charges: Sequence[ChargeDue], event: ShipmentEvent) -> None:

@@ -18,7 +18,7 @@ from ledger.digests import digest_of_key
 from ledger.rules.adoptions import Rulebook
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.families import Member, Settlement, settle_family
-from ledger.rules.follower import FIRST_EVENTS, FOLLOWERS, EventKey, original_of, own_key
+from ledger.rules.follower import FIRST_EVENTS, FOLLOWERS, EventKey, family_of, own_key
 from ledger.rules.judge import judge
 from schemas.cloudevents import read_event
 from schemas.shipment_event import ShipmentEvent
@@ -314,9 +314,7 @@ class Recomputation:
         """By the digest of the original's key: that key, and every event of the family by the digest of its own."""
         families: dict[bytes, tuple[EventKey, dict[bytes, Member]]] = {}
         for key, member in events.items():
-            reserved = member.event.type == "shipment.reserved"
-            original = own_key(member.event) if reserved else original_of(member.event)
-            if original is not None:
+            if (original := family_of(member.event)) is not None:
                 _, members = families.setdefault(digest_of_key(*original), (original, {}))
                 members[key] = member
         for key, (_, members) in families.items():
@@ -332,9 +330,8 @@ class Recomputation:
         self._book(judged.charges)
         if judged.held:
             told.waits[key] = own_key(member.event), "held"
-            destination = judged.case.destination
-            if destination.period:
-                self._balances[destination.account, destination.period].held_lines += len(judged.held)
+            if (place := judged.case.destination.place) is not None:
+                self._balances[place].held_lines += len(judged.held)
 
     def _settle_family(
         self,

@@ -125,8 +125,8 @@ class Settlement:
         """On which account, in which period, how many lines wait for a person."""
         if self.standing is None or not self.held:
             return {}
-        destination = self.standing.assessment.case.destination
-        return {(destination.account, destination.period): len(self.held)} if destination.period else {}
+        place = self.standing.assessment.case.destination.place
+        return {place: len(self.held)} if place is not None else {}
 
 
 @dataclass(frozen=True, slots=True)

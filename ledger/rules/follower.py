@@ -39,6 +39,14 @@ def original_of(event: ShipmentEvent) -> EventKey | None:
     return event.data.get("original_source") or event.source, original_id
 
 
+def family_of(event: ShipmentEvent) -> EventKey | None:
+    """The key of the original whose family an event belongs to: the one that it names; of a reservation, its own.
+
+    None of an event that names none, though others may name it.
+    """
+    return own_key(event) if event.type == "shipment.reserved" else original_of(event)
+
+
 @dataclass(frozen=True, slots=True)
 class Following:
     """A return, cancel or resolution by itself: what each of the lines that it lists is."""
