@@ -6,8 +6,9 @@ original's own by their place. Nothing is marked on the topic: that a record was
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from ledger.book.judged import kafka_time
 from schemas.cloudevents import read_event
 from schemas.shipment_event import ShipmentEvent
 from streams.debit_shipments import source_of_topic
@@ -109,7 +110,7 @@ def read_reject(record: Record) -> Reject | None:
         reason=told[_FIRST_OF_OURS],
         detail=told.get("quota-detail", ""),
         event_key=told.get("quota-event-key"),
-        parked_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        parked_at=kafka_time(record.timestamp),
         key=record.key,
         value=record.value,
         headers=[(name, text or b"") for name, text in record.headers[:first]],

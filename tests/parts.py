@@ -172,13 +172,20 @@ class ApacheKafka:
         return kafka_is_up(self.child, self._port)
 
 
+def listens(port: int) -> bool:
+    """Whether a connection to this machine is taken there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def kafka_is_up(child: Child, port: int) -> bool:
     """Wait until it listens, then until it answers: kafka-python tries again by itself, for START_S at most."""
     until = time.monotonic() + START_S
     while child.exit_code() is None and time.monotonic() < until:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
+        if not listens(port):
             time.sleep(0.05)
             continue
         admin = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}")

@@ -1,6 +1,6 @@
 """An account's balance and the policy -> the status that is told of it. Pure: today comes in as an argument."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Protocol
@@ -75,13 +75,11 @@ def quota_status(
         cap_tpp=cap,
         posted_tpp=posted,
         reserved_tpp=reserved,
-        available_tpp=None if cap is None else max(0, cap - posted - reserved),
-        used_ratio=round(used / cap, 6) if cap else None,
+        available_tpp=_available(cap, posted, reserved),
+        used_ratio=_ratio(used, cap),
         h100_equivalents=round(posted / H100_TPP, 1),
         status=status_of(tier, cap, used, policy.levels),
-        thresholds=None
-        if crossed is None
-        else [LevelCrossed(level=level, crossed_at=crossed.get(level)) for level in levels],
+        thresholds=None if crossed is None else _thresholds(levels, crossed),
         held_lines=balance.held_lines if balance else 0,
         last_posted_at=balance.last_posted_at if balance else None,
         period_end=period_end,
@@ -123,11 +121,23 @@ def meter_status(
         cap_tpp=cap,
         posted_tpp=balance.posted_tpp,
         reserved_tpp=balance.reserved_tpp,
-        available_tpp=None if cap is None else max(0, cap - balance.posted_tpp - balance.reserved_tpp),
-        used_ratio=round(used / cap, 6) if cap else None,
+        available_tpp=_available(cap, balance.posted_tpp, balance.reserved_tpp),
+        used_ratio=_ratio(used, cap),
         status=None if kind == "uveu" else status_of(_NO_TIER, cap, used, levels),
-        thresholds=[LevelCrossed(level=level, crossed_at=crossed.get(level)) for level in levels],
+        thresholds=_thresholds(levels, crossed),
         last_posted_at=balance.last_posted_at,
         policy_id=policy.id,
         policy_sha256=policy.sha256,
     )
+
+
+def _available(cap: int | None, posted: int, reserved: int) -> int | None:
+    return None if cap is None else max(0, cap - posted - reserved)
+
+
+def _ratio(used: int, cap: int | None) -> float | None:
+    return round(used / cap, 6) if cap else None
+
+
+def _thresholds(levels: Sequence[int], crossed: Mapping[int, datetime]) -> list[LevelCrossed]:
+    return [LevelCrossed(level=level, crossed_at=crossed.get(level)) for level in levels]

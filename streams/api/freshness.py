@@ -40,6 +40,11 @@ class Tagged:
         return Response(self.body, headers=self.headers, media_type=self.media_type)
 
 
+def etag_of(said: bytes) -> str:
+    """The tag of what is said."""
+    return f'"{hashlib.sha256(said).hexdigest()[:32]}"'
+
+
 def tag(request: Request, answer: BaseModel, freshness: Freshness | None = None, *, as_csv: bool = False) -> Tagged:
     """An answer with its tag.
 
@@ -57,7 +62,7 @@ def tag(request: Request, answer: BaseModel, freshness: Freshness | None = None,
         headers |= csv_headers(request, getattr(answer, "next", None))
     else:
         said = answer.model_dump_json(exclude=_APART if "items" in type(answer).model_fields else {"freshness"})
-    headers["ETag"] = f'"{hashlib.sha256(said.encode()).hexdigest()[:32]}"'
+    headers["ETag"] = etag_of(said.encode())
     body = said if as_csv else answer.model_dump_json()
     return Tagged(body.encode(), CSV if as_csv else JSON, headers)
 

@@ -1,6 +1,5 @@
 """The page at / and the list of calls at /docs: files of our own and plain HTML, nothing from elsewhere."""
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from html import escape
 from importlib.resources import files
@@ -8,6 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
+
+from streams.api.freshness import Tagged, etag_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,12 +36,10 @@ _FILES = {
 
 def _serve(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
     content = files("streams.api").joinpath("page", name).read_bytes()
-    headers = {**_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    answer = Tagged(content, media_type, {**_HEADERS, "ETag": etag_of(content)})
 
     async def served(request: Request) -> Response:
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        return Response(content, headers=headers, media_type=media_type)
+        return answer.sent(request)
 
     return served
 

@@ -1,10 +1,9 @@
 """How a verification looks on a terminal."""
 
-from datetime import UTC, datetime
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ledger.book.family import minute_of
 from schemas.verification import AccountAmounts, AccountDifference, Verification
 from streams.cli.tables import plain_table
 
@@ -12,7 +11,7 @@ from streams.cli.tables import plain_table
 def verification_sheet(found: Verification) -> RenderableType:
     """What was compared, then what differs, by account and by what is not as it is to be."""
     read = f"{found.records:,} records, {found.events:,} events, {found.rejects:,} rejects, {found.alerts:,} alerts"
-    time = f", time to {datetime.fromtimestamp(60 * found.tick, UTC):%Y-%m-%d %H:%M} UTC" if found.tick > 0 else ""
+    time = f", time to {minute_of(found.tick):%Y-%m-%d %H:%M} UTC" if found.tick > 0 else ""
     parts: list[RenderableType] = []
     if found.accounts:
         parts.append(_accounts(found.accounts))

@@ -1,5 +1,6 @@
 """verify: whether Redis holds what follows from the topics."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -38,11 +39,8 @@ def verify(*, json: Annotated[bool, typer.Option("--json", help="One document.")
 
 
 async def _verify(settings: Settings, redis: Redis) -> Verification:
-    identity = LogIdentity(settings)
-    try:
+    with closing(LogIdentity(settings)) as identity:
         await Position(redis, settings.ledger).check_log(identity.read())
-    finally:
-        identity.close()
     rules = await Adopted(redis, settings.ledger).rules()
     if rules is None:
         raise LedgerUnavailable("no policy is adopted: the first worker of a ledger adopts one when it starts")

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from ledger.book.script import connect
 from ledger.policy import load_policy
 from streams.embedded.children import Child, Register, end_all
+from streams.embedded.valkey import free_port
 from tests import parts
 from tests.live_redis.adopting import adopt
 from tests.live_redis.booking import Desk
@@ -67,7 +68,7 @@ async def _measured(folder: Path, calls: int, rounds: int) -> list[dict[str, obj
     try:
         with parts.redis_server(folder, register) as server:
             await _book(server.url)
-            ports = {"empty route": _free_port(), "endpoint": _free_port()}
+            ports = {"empty route": free_port(), "endpoint": free_port()}
             environment = parts.environment_without_settings() | {
                 "QUOTA_REDIS_URL": server.url,
                 "QUOTA_LEDGER": "bench",
@@ -84,7 +85,7 @@ async def _measured(folder: Path, calls: int, rounds: int) -> list[dict[str, obj
                     name, [sys.executable, *command], log=folder / name, register=register, environment=environment
                 )
                 children.append(child)
-                await _listening(ports[name])
+                parts.wait_until(lambda port=ports[name]: parts.listens(port), name)
             spent: dict[str, list[tuple[float, float]]] = {name: [] for name, _, _ in ROWS}
             redis = connect(server.url)
             for _ in range(rounds + 1):  # the first warms up
@@ -172,18 +173,6 @@ class _Caller:
         writer.close()
 
 
-async def _listening(port: int) -> None:
-    for _ in range(300):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.1)
-        else:
-            writer.close()
-            return
-    raise RuntimeError(f"nothing listens at {port}")
-
-
 def _cpu_s(child: Child) -> float:
     fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
@@ -192,13 +181,6 @@ def _cpu_s(child: Child) -> float:
 async def _redis_cpu_s(redis) -> float:
     told = await redis.info("cpu")
     return told["used_cpu_user"] + told["used_cpu_sys"]
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return held.getsockname()[1]
 
 
 if __name__ == "__main__":

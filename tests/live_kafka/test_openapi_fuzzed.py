@@ -4,14 +4,13 @@ Left out: the stream of alerts, which has no end, and the demand that every call
 2xx, for no schema knows all countries, calendars and addresses.
 """
 
-import socket
 import subprocess
 import sys
 
 import pytest
 
 from tests.live_kafka.desk import shipment
-from tests.parts import environment_without_settings, wait_until
+from tests.parts import environment_without_settings, listens, wait_until
 
 MAX_S = 15
 EXAMPLES = 3
@@ -38,14 +37,6 @@ def desk(open_desk, processes):
     desk.wait_settled(2)
     wait_until(lambda: listens(desk.settings.http_port), "the endpoint")
     return desk
-
-
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 def made_up_calls(desk, folder, *more):
