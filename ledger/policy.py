@@ -7,7 +7,8 @@ names it. What follows from it for an event is `rules/assess.py`.
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -21,6 +22,7 @@ from ledger.errors import WrongCall
 from ledger.periods import Quarters, periods_of_kind, quarters_from
 from ledger.policy_document import (
     CapEntry,
+    Dated,
     NveuCap,
     Sourced,
     TierEntry,
@@ -34,12 +36,15 @@ from ledger.policy_document import (
 )
 from schemas.decision import Regime, Tier
 
-__all__ = ["DATA", "Policy", "Standing", "load_policy", "policy_from_document", "shipped_policies"]
+__all__ = ["DATA", "Policy", "Standing", "Standings", "load_policy", "policy_from_document", "shipped_policies"]
 
 DATA = Path(__file__).parent / "data"
 """The package's own data files."""
 
 _A_DAY = timedelta(days=1)
+
+_STRETCHES_MAX = 64
+"""Stretches of days between two changes of a policy that are remembered."""
 
 _OWN_COLUMNS = ("vendor", "model", "tpp")
 """The columns that a user's chip table cannot do without."""
@@ -75,6 +80,26 @@ class Standing:
     def place(self) -> tuple[str, str] | None:
         """The account and period in which whatever goes there on that day counts; None outside all periods."""
         return None if self.period is None else (self.account, self.period)
+
+
+class Standings(dict[str, Standing]):
+    """What a policy says of each country on a day, by its code: worked out when it is first asked for.
+
+    Few enough lie here to be at hand for every event; by country and day they would be thousands.
+    """
+
+    def __init__(self, work_out: Callable[[str, date], Standing], day: date) -> None:
+        super().__init__()
+        self._work_out, self._day = work_out, day
+
+    def __missing__(self, country: str) -> Standing:
+        """Work it out.
+
+        Raises:
+            WrongCall: there is no such country.
+        """
+        standing = self[country] = self._work_out(country, self._day)
+        return standing
 
 
 class Policy:
@@ -116,12 +141,33 @@ class Policy:
         )
         self._nveu_last = Quarters().of(max((cap.valid_to for cap in self._nveu_caps), default=date.max))
         self.nveu_quarters = lru_cache(maxsize=64)(self._nveu_quarters)
-        self.standing = lru_cache(maxsize=16384)(self._standing)
+        dated = (*self.text.tiers, *self.text.caps, *self.text.groups)
+        self._changes = sorted(_changes(dated))
+        self._standings: dict[tuple[int, str | None], Standings] = {}
+        self.standings_on = lru_cache(maxsize=512)(self._standings_on)
         self.account_cap = lru_cache(maxsize=4096)(self._account_cap)
         self.regime_on = lru_cache(maxsize=4096)(self._regime_on)
 
-    def _standing(self, country: str, day: date) -> Standing:
-        """Everything the policy says of a country on a day. Remembered, for every event asks."""
+    def standing(self, country: str, day: date) -> Standing:
+        """Everything the policy says of a country on a day.
+
+        Raises:
+            WrongCall: there is no such country.
+        """
+        return self.standings_on(day)[country]
+
+    def _standings_on(self, day: date) -> "Standings":
+        """The same of every country: one answer for all days of a period from one change of the policy to the next."""
+        stretch = bisect_right(self._changes, day), self.period_of(day)
+        found = self._standings.get(stretch)
+        if found is None:
+            if len(self._standings) >= _STRETCHES_MAX:
+                self._standings.clear()
+            found = self._standings[stretch] = Standings(self.work_out, day)
+        return found
+
+    def work_out(self, country: str, day: date) -> Standing:
+        """`standing`, not remembered."""
         tier, reason, source = self.tier_on(country, day)
         name = self.countries[country].name
         cap = self._cap_entry(country, day)
@@ -200,9 +246,7 @@ class Policy:
     def _changes_for(self, country: str) -> set[date]:
         """The days on which a tier or cap of a country begins or has ended."""
         stated: Sequence[TierEntry | CapEntry] = (*self.text.tiers, *self.text.caps)
-        entries = [entry for entry in stated if entry.countries is None or country in entry.countries]
-        begins = {entry.valid_from for entry in entries}
-        return begins | {entry.valid_to + _A_DAY for entry in entries if entry.valid_to < date.max}
+        return _changes(entry for entry in stated if entry.countries is None or country in entry.countries)
 
     def levels_of(self, kind: str) -> tuple[int, ...]:
         """The alert levels of a kind of account, percent of its cap, beside the cap itself."""
@@ -327,6 +371,13 @@ class _ForCountries(Protocol):
 
 
 _Entry = TypeVar("_Entry", bound=_ForCountries)
+
+
+def _changes(entries: Iterable[Dated]) -> set[date]:
+    """The days on which entries begin, and those on which they have ended."""
+    entries = list(entries)
+    begins = {entry.valid_from for entry in entries}
+    return begins | {entry.valid_to + _A_DAY for entry in entries if entry.valid_to < date.max}
 
 
 def _last_that_fits(entries: Sequence[_Entry], country: str, day: date) -> _Entry | None:

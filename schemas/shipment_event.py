@@ -6,10 +6,10 @@ models cost. Unknown fields are left out here and kept in the record's own bytes
 
 import hashlib
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args
 
+from msgspec import Struct
 from pydantic import AwareDatetime, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
@@ -163,8 +163,7 @@ ORDERED_BY_TIME = frozenset({"shipment.corrected", "shipment.resolved"})
 """Types of which the latest stands, by the envelope's `time`."""
 
 
-@dataclass(slots=True)
-class ShipmentEvent:
+class ShipmentEvent(Struct):
     """One event as it was read: checked in form, not yet judged by any policy.
 
     Attributes:

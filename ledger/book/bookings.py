@@ -7,12 +7,13 @@ So a balance of the past is summed up from these elements alone: about 15 bytes 
 
 import struct
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 RESERVED = 1 << 15
 """Added to the number of an event, or of an account in the journal, whose amount is reserved and not posted."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = 5
 _NARROW, _WIDE = b"i", b"q"
 
@@ -40,7 +41,8 @@ class Booked(NamedTuple):
 
 def seconds_of(moment: datetime) -> int:
     """A moment as bookings know it: whole seconds since 1970, what is beyond them cut off."""
-    return int(moment.timestamp() // 1)
+    since = moment - _EPOCH
+    return since.days * 86_400 + since.seconds
 
 
 def pack(flat: Sequence[int]) -> bytes:

@@ -5,10 +5,11 @@ return that waited is booked by the coming of its original. Then the receipt say
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from ledger.book.family import Family, Kin, read_family

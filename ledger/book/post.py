@@ -9,6 +9,8 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,8 @@ EXPIRIES_MAX = 100
 
 _ENDS = [POSTED + number.to_bytes(2, "big") for number in range(2000)]
 """Kind and index of each new event of a call, as the script's header lays them out."""
+
+_KEY, _CONTENT = attrgetter("key_digest"), attrgetter("content_digest")
 
 Stretch = tuple[Policy, Sequence[Judged | Unfit]]
 """Records that one policy rules, and that policy."""
@@ -297,11 +301,7 @@ class _Posting:
             self._rules.number,
             self._policy.sha256,
             self._posted_at.isoformat(),
-            b"".join(
-                part
-                for item, end in zip(fresh, _ENDS, strict=False)
-                for part in (item.key_digest, item.content_digest, end)
-            ),
+            b"".join(chain.from_iterable(zip(map(_KEY, fresh), map(_CONTENT, fresh), _ENDS, strict=False))),
             b"".join(key + value for key, value in (*told.items(), *self._families.told.items())),
             json.dumps(accounts),
             "1" if self._rules.in_force.reserved_counts else "0",

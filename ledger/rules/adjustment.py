@@ -28,7 +28,8 @@ def assess_adjustment(event: ShipmentEvent, policy: Policy) -> Assessment:
         raise refusal(event, policy) from None
     if country not in policy.countries or not policy.countries.codes_or_none.issuperset(countries_stated(event.data)):
         raise refusal(event, policy)
-    standing = policy.standing(country, last)
+    standings = policy.standings_on(last)
+    standing = standings[country]
     charges = [ChargeDue("country", standing.account, country, period, "posted", tpp)] if tpp else []
-    case = Case(event.data, (), last, standing, DEFAULT_CHANNEL, policy)
+    case = Case(event.data, (), last, standings, standing, DEFAULT_CHANNEL, policy)
     return Assessment(case, standing.tier, None, [], charges, [], [], noted=False)

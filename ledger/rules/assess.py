@@ -40,7 +40,8 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
         raise refusal(event, policy)
     day = event.shipped_at.date()
     channel = DEFAULT_CHANNEL if alone else channel_of(data)
-    case = Case(data, lines, day, policy.standing(stated_destination, day), channel, policy)
+    standings = policy.standings_on(day)
+    case = Case(data, lines, day, standings, standings[stated_destination], channel, policy)
     items, booked_tpp, largest_tpp, remarkable = read_lines(lines, policy.catalogue)
     if largest_tpp > TPP_MAX or booked_tpp > TPP_MAX:
         raise refusal(event, policy)

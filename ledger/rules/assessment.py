@@ -1,9 +1,14 @@
-"""What an event deserves under a policy. Nothing has been written yet, and no balance is known."""
+"""What an event deserves under a policy. Nothing has been written yet, and no balance is known.
 
-from collections.abc import Sequence
+What every event has is a msgspec `Struct`: made at less than half the price of a dataclass.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from ledger.policy import Policy, Standing
 from schemas.decision import ChargeKind, ChargeState, Tier
@@ -14,15 +19,15 @@ SHOWN_MAX = 20
 """Lines that one alert lists."""
 
 
-@dataclass(slots=True)
-class Case:
+class Case(Struct):
     """One event as the rules look at it.
 
     Attributes:
         data: what was stated.
         lines: its lines.
         day: of the shipment.
-        destination: what the policy says of it on that day.
+        standings: what the policy says of each country on that day.
+        destination: what it says of the destination.
         channel: the one that is claimed.
         policy: the one that is asked.
     """
@@ -30,6 +35,7 @@ class Case:
     data: ShipmentData
     lines: Sequence[Line]
     day: date
+    standings: Mapping[str, Standing]
     destination: Standing
     channel: str
     policy: Policy
@@ -49,7 +55,7 @@ class AscendSign(NamedTuple):
     number: str | None
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True):
     """What one item of a line is.
 
     Attributes:
@@ -100,8 +106,7 @@ def assessed_lines(lines: Sequence[Line], items: Sequence[Item]) -> list[Assesse
     ]
 
 
-@dataclass(slots=True)
-class ChargeDue:
+class ChargeDue(Struct):
     """What one account is to be changed by, in TPP.
 
     Attributes:
@@ -134,8 +139,7 @@ class Notice:
     evidence: dict[str, Any]
 
 
-@dataclass(slots=True)
-class Assessment:
+class Assessment(Struct):
     """The judgement of one event under one policy: all that is done because of it. Why, `reasons.py` tells.
 
     Attributes:

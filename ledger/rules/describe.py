@@ -148,7 +148,7 @@ def _charge(due: ChargeDue, before_tpp: int, now: tuple[int, int], case: Case) -
     """
     assert due.country is not None
     policy, limits = case.policy, limits_of(case.policy, due, case.day)
-    standing = policy.standing(due.country, case.day)
+    standing = case.standings[due.country]
     cap_tpp = standing.cap_tpp if due.kind == "country" else limits.cap_tpp
     return Charge(
         kind=due.kind,

@@ -15,7 +15,7 @@ def end_use_notice(case: Case) -> list[Notice]:
     country, purpose = end_use.get("model_developer_country"), end_use.get("purpose")
     if country is None or purpose in _NO_MODEL or not rule.holds(case.day):
         return []
-    developer = case.policy.standing(country, case.day)
+    developer = case.standings[country]
     if developer.tier != TIER_3:
         return []
     model = end_use.get("model") or "a model"

@@ -13,9 +13,11 @@ becomes of it; nothing is written here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.channels import charges_due

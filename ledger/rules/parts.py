@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from ledger.chips import Catalogue, classify, is_booked
 from ledger.folding import shorten
 from ledger.rules.ascend import find_ascend
@@ -35,7 +37,7 @@ def read_lines(lines: Sequence[Line], catalogue: Catalogue) -> tuple[list[Item],
             catalogue,
         )
         items.append(item)
-        if told or "declared_as" in line:
+        if told or line.get("declared_as"):
             remarkable = True
         if item.tpp_each is not None:
             tpp = item.tpp_each * (line.get("quantity") or 0)
@@ -66,7 +68,7 @@ def _item(  # noqa: PLR0917  by position: they are the key of what is remembered
         item = _counted(vendor, model, stated_tpp, shown, catalogue)
     signs = find_ascend(texts, catalogue, weights=weights)
     told = weights or bool(signs) or item.prc_made or item.held is not None or item.known_tpp is not None
-    return item._replace(ascend=signs), told
+    return replace(item, ascend=signs), told
 
 
 def _counted(vendor: str | None, model: str | None, stated_tpp: int | None, shown: str, catalogue: Catalogue) -> Item:
@@ -93,14 +95,14 @@ def _counted(vendor: str | None, model: str | None, stated_tpp: int | None, show
 
 def count_as_resolved(item: Item, vendor: str | None, tpp_each: int, catalogue: Catalogue) -> Item:
     """A held item as a person's word has it: its class by that TPP alone. Made in China, it stays unbooked."""
-    return _counted_as_stated(item, vendor, tpp_each, catalogue)._replace(held=None)
+    return replace(_counted_as_stated(item, vendor, tpp_each, catalogue), held=None)
 
 
 def _counted_as_stated(item: Item, vendor: str | None, tpp_each: int, catalogue: Catalogue) -> Item:
     eccn = classify(Fraction(tpp_each))
     prc_made = item.prc_made or (vendor is not None and catalogue.maker(vendor) in catalogue.prc_makers)
     booked = is_booked(eccn) and not prc_made
-    return item._replace(tpp_each=tpp_each, eccn=eccn, evidence="stated", booked=booked, prc_made=prc_made)
+    return replace(item, tpp_each=tpp_each, eccn=eccn, evidence="stated", booked=booked, prc_made=prc_made)
 
 
 def unknown_notice(items: Sequence[Item], held: Sequence[tuple[int, str]]) -> list[Notice]:

@@ -53,10 +53,10 @@ def tier_notices(case: Case, owner: tuple[str, Standing] | None) -> list[Notice]
 def _owner_in(tier: Tier, consignee: Consignee, case: Case) -> tuple[str, Standing] | None:
     """Who of the buyer's owners sits in a tier on that day, and where: the nearest first."""
     seat = consignee.get("headquarters")
-    if seat is not None and (standing := case.policy.standing(seat, case.day)).tier == tier:
+    if seat is not None and (standing := case.standings[seat]).tier == tier:
         return "consignee.headquarters", standing
     parent = consignee.get("ultimate_parent")
     seat = parent.get("country") if parent else None
-    if seat is not None and (standing := case.policy.standing(seat, case.day)).tier == tier:
+    if seat is not None and (standing := case.standings[seat]).tier == tier:
         return "consignee.ultimate_parent.country", standing
     return None

@@ -17,6 +17,7 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any, NoReturn, Protocol
 
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import (
     InvalidSessionTimeoutError,
     KafkaError,
@@ -65,6 +66,14 @@ class Ledger(Protocol):
 
     async def leave(self, why: LedgerError) -> NoReturn:
         """Leave the group and end the process."""
+
+
+def _as_it_was_fetched(_: PartitionRecords, __: TP, record: Record) -> Record:
+    """Aiokafka's own record, not copied into a dataclass of eleven fields: that is half the price of fetching."""
+    return record
+
+
+PartitionRecords._consumer_record = _as_it_was_fetched
 
 
 class RunSchema(Schema):  # type: ignore[misc]

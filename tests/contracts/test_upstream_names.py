@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
 from faust.transport import consumer as base
@@ -65,6 +66,7 @@ CALLS = [
     (base, r"offset = self\._new_offset\(tp\)"),
     (base, r"await self\._add_gap\("),
     (inspect.getmodule(App), r"self\._consumer\.on_task_error\("),
+    (inspect.getmodule(PartitionRecords), r"consumer_record = self\._consumer_record\(tp, record\)"),
     (inspect.getmodule(AIOKafkaConsumer), r"fetch_max_wait_ms=self\._fetch_max_wait_ms"),
 ]
 
