@@ -201,7 +201,7 @@ class ShipmentEvent(Struct):
     def moment(self) -> datetime | None:
         """When what it tells of happened, UTC, as `shipped_at`; None if it tells no time."""
         stated = self.data.get("shipped_at") or self.time
-        return None if stated is None else stated.astimezone(UTC)
+        return stated if stated is None or stated.tzinfo is UTC else stated.astimezone(UTC)
 
     @property
     def data_prefix(self) -> str:

@@ -13,7 +13,7 @@ from ledger.rules.end_use import end_use_notice
 from ledger.rules.parties import TAKE_PART, countries_stated
 from ledger.rules.parts import mismatch_notice, prc_chip_notice, read_lines, unknown_notice
 from ledger.rules.red_flags import red_flag_notices
-from ledger.rules.tier import tier_notices, tier_of_shipment
+from ledger.rules.tier import TIER_3, tier_notices, tier_of_shipment
 from ledger.rules.weights import weights_notice
 from schemas.decision import ChargeState
 from schemas.shipment_event import TPP_MAX, ShipmentEvent
@@ -35,8 +35,8 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
     assert stated_destination is not None  # the reader refuses such an event
     assert lines is not None
     alone = TAKE_PART.isdisjoint(data)
-    stated = (stated_destination,) if alone else countries_stated(data)
-    if not policy.countries.codes_or_none.issuperset(stated):
+    codes = policy.countries.codes_or_none
+    if stated_destination not in codes or not (alone or codes.issuperset(countries_stated(data))):
         raise refusal(event, policy)
     day = event.shipped_at.date()
     channel = DEFAULT_CHANNEL if alone else channel_of(data)
@@ -48,7 +48,7 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
 
     noted = event.type == "compute.used"
     tier, owner = (case.destination.tier, None) if alone else tier_of_shipment(case)
-    notices = tier_notices(case, owner)
+    notices = tier_notices(case, owner) if tier == TIER_3 else []
     held: list[tuple[int, str]] = []
     charges: list[ChargeDue] = []
     if noted:
@@ -61,7 +61,8 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
         charges, missing = charges_due(case, booked_tpp, state)
         if missing is not None:
             held += [(number, missing) for number, item in enumerate(items) if item.booked]
-        notices += notice_due(case, booked_tpp)
+        if channel == "lpp":
+            notices += notice_due(case, booked_tpp)
     if remarkable:
         notices += ascend_notice(case, items) + prc_chip_notice(case, items) + weights_notice(case, items, tier)
     if remarkable or not alone:

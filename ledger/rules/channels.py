@@ -38,11 +38,12 @@ def charges_due(case: Case, tpp: int, state: ChargeState) -> tuple[list[ChargeDu
         The charges, and why nothing can be charged until more is told; None if all is known.
     """
     destination, channel, policy = case.destination, case.channel, case.policy
-    if destination.period is None:
+    period = destination.period
+    if period is None:
         return [], None
     charges = []
     if channel in policy.debit_country:
-        charges.append(ChargeDue("country", destination.account, destination.country, destination.period, state, tpp))
+        charges.append(ChargeDue("country", destination.account, destination.country, period, state, tpp))
     if channel == DEFAULT_CHANNEL:
         return charges, None
     meters, due, missing = policy.channels, None, None
@@ -72,7 +73,7 @@ def account_limits(policy: Policy, account: str, period: str, today: date) -> Li
 
 def notice_due(case: Case, tpp: int) -> list[Notice]:
     """The alert that a shipment under `lpp` is large enough to be notified before it goes; none if it is not."""
-    meter = case.policy.channels.lpp if case.channel == "lpp" else None
+    meter = case.policy.channels.lpp
     if meter is None or tpp < meter.notice_tpp:
         return []
     said = f"{tpp:,} TPP in one shipment under LPP: the agency is to be notified first, from {meter.notice_tpp:,} on."
