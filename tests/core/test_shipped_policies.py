@@ -31,6 +31,23 @@ def test_loading_is_deterministic_and_a_document_stands_alone(name):
     assert back.standing("IN", DAY) == policy.standing("IN", DAY)
 
 
+@given(
+    st.sampled_from(IDS),
+    st.lists(st.tuples(st.sampled_from(["AE", "CH", "HK", "IN", "US", "VE"]), st.dates(date(2018, 1, 1))), min_size=1),
+)
+def test_what_is_remembered_of_one_day_never_answers_for_another(name, asked):
+    policy = POLICIES[name]
+    ends = [
+        day
+        for entry in (*policy.text.tiers, *policy.text.caps, *policy.text.groups)
+        for day in (entry.valid_from, entry.valid_to)
+    ]
+    near = [day + timedelta(days=n) for day in ends if 1 < day.year < 9999 for n in (-1, 0, 1)]
+
+    for country, day in asked + [(asked[0][0], day) for day in near]:
+        assert policy.standing(country, day) == policy.work_out(country, day)
+
+
 @pytest.mark.parametrize(
     ("name", "cap", "period"),
     [
