@@ -109,7 +109,9 @@ def _judge_one(record: Record, source: str, policy: Policy) -> Judged | Unfit:
     try:
         event = read_record(record, source)
         judged = judge_event(event, policy)
-        return Judged(record.offset, record.timestamp, record.value or b"", _mode(record), event=event, judged=judged)
+        return Judged.of(
+            record.offset, record.timestamp, record.value or b"", _mode(record), event=event, judged=judged
+        )
     except RejectedRecord as rejected:
         return Unfit(record.offset, record.timestamp, rejected)
     except Exception:  # noqa: BLE001  a fault of ours in pure code: the record waits in the rejects, the others go on

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from msgspec import Struct
+
 from ledger.book.bookings import seconds_of
 from ledger.digests import digest_of_content, digest_of_key
 from ledger.rules.assessment import Assessment, ChargeDue
@@ -31,7 +33,7 @@ class Ties:
     follows: bool
 
 
-class Judged:
+class Judged(Struct, eq=False):
     """What posting needs of a record that became an event.
 
     The event itself is let go, and read again where it is looked at closely: a thousand decoded events kept alive cost
@@ -50,13 +52,22 @@ class Judged:
         ties: None of a plain shipment.
     """
 
-    __slots__ = (
-        "charges", "content_digest", "headers", "held", "key_digest", "noticed", "occurred_s", "offset", "source",
-        "ties", "timestamp_ms", "value",
-    )  # fmt: skip
+    offset: int
+    timestamp_ms: int
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    source: str
+    occurred_s: int
+    charges: Sequence[ChargeDue]
+    held: int
+    noticed: bool
+    key_digest: bytes
+    content_digest: bytes
+    ties: Ties | None
 
-    def __init__(
-        self,
+    @classmethod
+    def of(
+        cls,
         offset: int,
         timestamp_ms: int,
         value: bytes,
@@ -64,24 +75,30 @@ class Judged:
         *,
         event: ShipmentEvent,
         judged: Assessment | Following,
-    ) -> None:
-        self.offset = offset
-        self.timestamp_ms = timestamp_ms
-        self.value = value
-        self.headers = headers
-        self.source = event.source
+    ) -> "Judged":
+        """What is kept of a record, of its event and of what was judged of it."""
         moment = event.data.get("shipped_at") or event.time
-        self.occurred_s = timestamp_ms // 1000 if moment is None else seconds_of(moment)
-        self.ties = None if event.type == "shipment.shipped" and "original_id" not in event.data else _ties_of(event)
+        ties = None if event.type == "shipment.shipped" and "original_id" not in event.data else _ties_of(event)
+        charges: Sequence[ChargeDue] = ()
+        held, noticed = 0, False
         if isinstance(judged, Assessment):
-            follows = self.ties is not None and self.ties.follows
-            self.charges: Sequence[ChargeDue] = () if follows else judged.charges
-            self.held = 0 if follows else len(judged.held)
-            self.noticed = bool(judged.notices)
-        else:
-            self.charges, self.held, self.noticed = (), 0, False
-        self.key_digest = digest_of_key(event.source, event.id)
-        self.content_digest = digest_of_content(value, headers)
+            noticed = bool(judged.notices)
+            if ties is None or not ties.follows:
+                charges, held = judged.charges, len(judged.held)
+        return cls(
+            offset,
+            timestamp_ms,
+            value,
+            headers,
+            event.source,
+            timestamp_ms // 1000 if moment is None else seconds_of(moment),
+            charges,
+            held,
+            noticed,
+            digest_of_key(event.source, event.id),
+            digest_of_content(value, headers),
+            ties,
+        )
 
     def event(self) -> ShipmentEvent:
         """The event, read once more."""

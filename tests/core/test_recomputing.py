@@ -51,7 +51,7 @@ class Log:
             for offset, value in enumerate(values):
                 policy = self.rules.policy(self.rules.ruling(f"s:{partition}", offset).policy_sha256)
                 event = read_event(value, default_source="/tests")
-                yield partition, Judged(offset, 0, value, (), event=event, judged=judge(event, policy))
+                yield partition, Judged.of(offset, 0, value, (), event=event, judged=judge(event, policy))
 
     def recompute(self, *, standing=None, minute=AT, not_expired=(), **hints):
         self.recomputation = Recomputation(self.rules, "s", **hints)

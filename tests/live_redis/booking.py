@@ -50,7 +50,7 @@ class Desk:
         value = json.dumps(document).encode()
         event = read_event(value, default_source="/tests")
         judged = judge(event, self.policy)
-        return Judged(offset, 1_790_000_000_000 + offset, value, (), event=event, judged=judged)
+        return Judged.of(offset, 1_790_000_000_000 + offset, value, (), event=event, judged=judged)
 
     async def tick(self, minute):
         await self.book.tick(minute, rules=self.rules)

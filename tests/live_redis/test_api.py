@@ -59,7 +59,7 @@ class Desk:
         for offset, event in enumerate(events, start=self.offset + 1):
             value = json.dumps(event).encode()
             read = read_event(value, default_source="/kafka/shipments")
-            run.append(Judged(offset, 1_770_000_000_000, value, (), event=read, judged=assess(read, POLICY)))
+            run.append(Judged.of(offset, 1_770_000_000_000, value, (), event=read, judged=assess(read, POLICY)))
         await self.book.post(PARTITION, self.offset, [(POLICY, run)], rules=self.rules, park=park)
         self.offset += len(run)
 

@@ -47,7 +47,7 @@ class Desk:
         for told in shipments:
             value = raw_shipment(id=f"evt-{self.count}", **told)
             event = read_event(value, default_source="/tests")
-            items.append(Judged(self.count, 1_770_000_000_000, value, (), event=event, judged=assess(event, POLICY)))
+            items.append(Judged.of(self.count, 1_770_000_000_000, value, (), event=event, judged=assess(event, POLICY)))
             self.count += 1
         await self.book.post(PARTITION, items[0].offset - 1, [(POLICY, items)], rules=self.rules, park=None)
 

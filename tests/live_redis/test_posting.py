@@ -37,7 +37,7 @@ def record(offset, event_id, *, quantity=1, country="IN", spaces=0, model="H100 
     lines = [{"model": model, "vendor": "NVIDIA", "quantity": quantity}]
     value = json.dumps(said | {"lines": lines}).encode() + b" " * spaces
     event = read_event(value, default_source="/kafka/shipments")
-    return Judged(offset, 1_770_000_000_000 + offset, value, (), event=event, judged=assess(event, POLICY))
+    return Judged.of(offset, 1_770_000_000_000 + offset, value, (), event=event, judged=assess(event, POLICY))
 
 
 def unfit(offset):
