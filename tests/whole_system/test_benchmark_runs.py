@@ -57,6 +57,16 @@ def test_the_short_form_runs_and_prints_every_row(request):
     assert [printed.count(title) for title in titles] == [len(KINDS)] * len(titles)
 
 
+def test_the_steps_of_a_run_are_told_for_this_clone_and_another():
+    done = benchmark("--turns", "1", "--against", str(ROOT), "--json", module="tests.benchmarks.pieces")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+
+    assert set(told) == set(KINDS)
+    assert all(set(steps) == {"read", "assess", "keep", "post"} for steps in told.values())
+    assert all(set(found) == {"here", "there"} for steps in told.values() for found in steps.values())
+
+
 @pytest.mark.parametrize("wrong", [("--only", "a,z"), ("--events", "0"), ("--rounds", "1000"), ("--kind", "huge")])
 def test_a_wrong_call_starts_nothing(wrong):
     done = benchmark(*wrong)
