@@ -1,6 +1,6 @@
 """How much of a country's quota is used, and how fresh that answer is."""
 
-from typing import Any
+from datetime import date
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -33,6 +33,19 @@ class LevelCrossed(BaseModel):
     crossed_at: AwareDatetime | None
 
 
+class Forecast(BaseModel):
+    """When a quota will be used up if the recent weeks go on. Days are UTC; null: not before the period ends."""
+
+    model_config = ConfigDict(frozen=True)
+
+    exhausted_on: date | None = Field(description="the day on which the use reaches the cap at the mean pace")
+    earliest_on: date | None = Field(description="one in ten futures is there sooner")
+    latest_on: date | None = Field(description="one in ten futures is not there yet")
+    pace_tpp_per_week: int = Field(description="the mean of the weeks; what was given back counts against it")
+    weeks: int = Field(description="whole weeks before today that were looked at")
+    method: str = Field(description="how it is made, in one sentence")
+
+
 class QuotaStatus(BaseModel):
     """One country's account in one period. Amounts are integers of TPP; null where none applies.
 
@@ -59,7 +72,11 @@ class QuotaStatus(BaseModel):
     held_lines: int | None = Field(description=f"lines that wait for a person; {_NOW_ONLY}")
     last_posted_at: AwareDatetime | None = Field(description=f"null if nothing was posted; {_NOW_ONLY}")
     period_end: AwareDatetime | None
-    forecast: dict[str, Any] | None = None
+    forecast: Forecast | None = Field(
+        default=None,
+        description="null if there is no cap, none of it is left, too few weeks saw bookings, or the period is not "
+        f"today's; {_NOW_ONLY}",
+    )
     regime: Regime | None
     policy_id: str
     policy_sha256: str

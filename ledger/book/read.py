@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from ledger.book.account import AccountBalance, account_of, field_of
 from ledger.book.adopted import Adopted
+from ledger.book.daily import DailyBookings
 from ledger.book.decide import Decisions, Foreseen
 from ledger.book.entries import Entries
 from ledger.book.family import Family
@@ -36,6 +37,7 @@ class Reader:
 
     Attributes:
         entries: what was booked on its accounts, and when.
+        daily: the same, summed up by day.
 
     Every method raises LedgerUnavailable when Redis does not answer: an absent answer is never a zero.
     """
@@ -46,6 +48,7 @@ class Reader:
         self._now = now
         self._adopted = Adopted(redis, ledger)
         self.entries = Entries(redis, ledger)
+        self.daily = DailyBookings(redis, ledger)
 
     async def rules(self) -> Rulebook | None:
         """The policies that were adopted, the newest in force; None before the first worker adopted one."""

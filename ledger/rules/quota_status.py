@@ -8,10 +8,11 @@ from typing import Protocol
 from ledger.policy import Policy
 from ledger.rules.channels import account_limits
 from ledger.rules.describe import status_of
+from ledger.rules.forecast import BookedByDay, forecast
 from ledger.rules.levels import Limits
 from schemas.decision import Tier
 from schemas.meter_status import MeterKind, MeterStatus
-from schemas.quota_status import Freshness, LevelCrossed, QuotaStatus
+from schemas.quota_status import Forecast, Freshness, LevelCrossed, QuotaStatus
 
 H100_TPP = 15_832
 
@@ -42,6 +43,7 @@ def quota_status(
     *,
     today: date,
     freshness: Freshness,
+    by_day: BookedByDay | None = None,
 ) -> QuotaStatus:
     """How much of a country's quota is used in a period.
 
@@ -55,6 +57,7 @@ def quota_status(
         policy: the one in force.
         today: the day of the question, UTC.
         freshness: how far the ledger had read when the balance was.
+        by_day: what was booked on the account, where it `can_be_foreseen`; None makes no forecast.
 
     Raises:
         WrongCall: the policy counts by no such period.
@@ -64,7 +67,8 @@ def quota_status(
     tier, cap = standing.tier, standing.cap_tpp
     posted = balance.posted_tpp if balance else 0
     reserved = balance.reserved_tpp if balance else 0
-    used = Limits(cap, policy.levels, policy.reserved_counts).used(posted, reserved)
+    limits = Limits(cap, policy.levels, policy.reserved_counts)
+    used = limits.used(posted, reserved)
     crossed = balance.crossed if balance else {}
     levels = policy.levels if cap else ()
     return QuotaStatus(
@@ -83,11 +87,26 @@ def quota_status(
         held_lines=balance.held_lines if balance else 0,
         last_posted_at=balance.last_posted_at if balance else None,
         period_end=period_end,
+        forecast=None if by_day is None else _forecast(by_day, limits, used, policy.period_days(period), today),
         regime=policy.regime_on(day),
         policy_id=policy.id,
         policy_sha256=policy.sha256,
         freshness=freshness,
     )
+
+
+def can_be_foreseen(policy: Policy, country: str, period: str, today: date) -> bool:
+    """Whether a country's account has a forecast, or may have: the period is today's, and there is a cap."""
+    return policy.period_of(today) == period and bool(policy.standing(country, today).cap_tpp)
+
+
+@lru_cache(maxsize=256)
+def _forecast(by_day: BookedByDay, limits: Limits, used: int, days: tuple[date, date], today: date) -> Forecast | None:
+    """When an account will be used up. Remembered, for every country's is told anew ten times a second."""
+    if limits.cap_tpp is None:
+        return None
+    counted = by_day.used(reserved_counts=limits.reserved_counts)
+    return forecast(counted, limits.cap_tpp - used, first=days[0], today=today, last=days[1])
 
 
 @lru_cache(maxsize=64)

@@ -1,17 +1,20 @@
 """Questions about quotas and their answers, for HTTP and for the command line alike. Knows neither of them."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from ledger.book.account import AccountBalance
 from ledger.book.read import Reader
 from ledger.errors import LedgerUnavailable, WrongCall
 from ledger.policy import Policy, load_policy, shipped_policies
 from ledger.rules.adoptions import Rulebook
 from ledger.rules.describe import describe
+from ledger.rules.forecast import BookedByDay
 from ledger.rules.foresee import foreseen_alerts
-from ledger.rules.quota_status import quota_status
+from ledger.rules.quota_status import can_be_foreseen, quota_status
 from schemas.decision import Decision
 from schemas.entry import EntryList
 from schemas.quota_status import LedgerStatus, QuotaList, QuotaStatus
@@ -53,12 +56,15 @@ async def quota_list(reader: Reader, period: str | None, today: date) -> QuotaLi
         WrongCall: no adopted policy counts by such a period.
         LedgerUnavailable: as `adopted_rules`.
     """
-    policy, period = _policy_and_period(await adopted_rules(reader), period, today)
+    rules = await adopted_rules(reader)
+    policy, period = _policy_and_period(rules, period, today)
     freshness = await reader.freshness()  # before the balances: it may tell less than they hold, never more
-    balances = await reader.balances(period)
+    found = await reader.balances(period)
+    balances = {country: found.get(f"country:{country}") for country in sorted(policy.countries)}
+    by_day = await _booked_by_day(reader, rules, balances, period, today)
     items = [
-        quota_status(country, period, balances.get(f"country:{country}"), policy, today=today, freshness=freshness)
-        for country in sorted(policy.countries)
+        quota_status(country, period, balance, policy, today=today, freshness=freshness, by_day=by_day.get(country))
+        for country, balance in balances.items()
     ]
     return QuotaList(items=items, freshness=freshness)
 
@@ -86,7 +92,8 @@ async def quota_of(reader: Reader, country: str, period: str | None, today: date
     policy, period = _policy_and_period(rules, period, today)
     freshness = await reader.freshness()
     balance = await reader.balance(f"country:{country}", period)
-    return quota_status(country, period, balance, policy, today=today, freshness=freshness)
+    by_day = await _booked_by_day(reader, rules, {country: balance}, period, today)
+    return quota_status(country, period, balance, policy, today=today, freshness=freshness, by_day=by_day.get(country))
 
 
 async def past_quota_of(
@@ -207,6 +214,19 @@ def _shipped_policy(policy_id: str, chips: Path | None) -> Policy:
     if policy_id not in shipped_policies():
         raise WrongCall(f"{policy_id!r} is no shipped policy; there are {', '.join(shipped_policies())}")
     return load_policy(policy_id, chips)
+
+
+async def _booked_by_day(
+    reader: Reader, rules: Rulebook, balances: Mapping[str, AccountBalance | None], period: str, today: date
+) -> dict[str, BookedByDay]:
+    """What was booked on these countries' accounts, for those whose use can be foreseen: the period is still filled."""
+    wanted = {
+        country: balance
+        for country, balance in balances.items()
+        if balance is not None and can_be_foreseen(rules.in_force, country, period, today)
+    }
+    by_day = await reader.daily.of(wanted.values())
+    return {country: by_day[balance.account] for country, balance in wanted.items()}
 
 
 def _policy_and_period(rules: Rulebook, period: str | None, today: date) -> tuple[Policy, str]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from schemas.decision import Charge, Decision
 from schemas.quota_alert import QuotaAlert
-from schemas.quota_status import Freshness, LedgerStatus, QuotaList, QuotaStatus
+from schemas.quota_status import Forecast, Freshness, LedgerStatus, QuotaList, QuotaStatus
 from schemas.unsettled import EventName, HeldList
 from schemas.webhook import Delivery, Webhook
 from streams.api.keys import Key
@@ -126,6 +126,8 @@ def quota_sheet(item: QuotaStatus) -> RenderableType:
     sheet.add_row("reserved", f"{item.reserved_tpp:,} TPP")
     sheet.add_row("cap", f"{item.cap_tpp:,} TPP" if item.cap_tpp is not None else "none")
     sheet.add_row("available", f"{item.available_tpp:,} TPP" if item.available_tpp is not None else "no limit")
+    if item.forecast:
+        sheet.add_row("forecast", _forecast_line(item.forecast))
     for threshold in item.thresholds or ():
         crossed = f"crossed {threshold.crossed_at:%Y-%m-%d %H:%M:%S} UTC" if threshold.crossed_at else "not reached"
         sheet.add_row(f"{threshold.level} %", crossed)
@@ -135,6 +137,14 @@ def quota_sheet(item: QuotaStatus) -> RenderableType:
     sheet.add_row("policy", f"{item.policy_id} {item.policy_sha256[:12]}")
     heading = Text(f"{item.country} {item.name}, {item.period}", "bold")
     return Group(heading, Padding(sheet, (0, 2)), Text(freshness_line(item.freshness), "dim"))
+
+
+def _forecast_line(forecast: Forecast) -> str:
+    """When the cap is reached, and by which pace."""
+    told = f"used up about {forecast.exhausted_on}" if forecast.exhausted_on else "not used up in this period"
+    if forecast.earliest_on:
+        told += f" ({forecast.earliest_on} at the earliest, {forecast.latest_on or 'not in this period'} at the latest)"
+    return f"{told}, at {forecast.pace_tpp_per_week:,} TPP a week"
 
 
 def decision_sheet(decision: Decision) -> RenderableType:

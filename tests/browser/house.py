@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from streams.settings import Settings
 from tests.builders import shipment_document
 from tests.live_redis.booking import NOW, open_desk
-from tests.live_redis.endpoint import Server, endpoint
+from tests.live_redis.endpoint import Server, caller, endpoint
 
 H100 = 15_832
 
@@ -30,6 +30,11 @@ class House:
             self.told += 1
             fields = {"kind": alert.kind, "country": alert.country or "", "alert": alert.model_dump_json()}
             await self.redis.xadd(self.desk.keys.alerts, fields, id=f"{self.told}-0")
+
+    async def quota(self, country):
+        """Its balance, as the endpoint answers it."""
+        async with caller(self.app) as http:
+            return (await http.get(f"/v1/quotas/{country}")).json()
 
     @asynccontextmanager
     async def serve(self):

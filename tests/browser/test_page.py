@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,23 @@ async def test_a_countrys_page_shows_balance_levels_entries_and_alerts(redis, le
             await country.get_by_role("button", name="Show").click()
             await expect(country.locator("h1")).to_have_text("India (IN), 2025")
             await expect(country).to_contain_text("Nothing is posted in 2025 yet.")
+            assert page.complaints == []
+
+
+async def test_a_countrys_page_tells_and_draws_when_the_quota_will_be_used_up(redis, ledger, chromium):
+    async with house(redis, ledger) as ours:
+        for week in range(12):
+            day = (NOW - timedelta(days=7 * week + 3)).date()
+            await ours.ship("IN", CAP_H100 * (7 if week % 2 else 8) // 100, shipped_at=f"{day}T00:00:00Z")
+        forecast = (await ours.quota("IN"))["forecast"]
+        assert NOW.date().isoformat() < forecast["earliest_on"] < forecast["latest_on"] < "2026-12-31"
+        async with opened(chromium, f"{ours.address}#/IN") as page:
+            told = page.locator("#country .forecast")
+            await expect(told).to_contain_text(f"It will be used up about {forecast['exhausted_on']}")
+            await expect(told).to_contain_text(f"{forecast['earliest_on']} at the earliest")
+            await expect(told).to_contain_text(f"{forecast['latest_on']} at the latest")
+            await expect(told).to_contain_text(forecast["method"])
+            assert await page.locator(".plot .pace, .plot .range").count() == 2
             assert page.complaints == []
 
 

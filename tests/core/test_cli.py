@@ -2,13 +2,13 @@
 
 import json
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
 from schemas.cloudevents import read_event
 from schemas.decision import Decision
-from schemas.quota_status import Freshness, QuotaList, QuotaStatus
+from schemas.quota_status import Forecast, Freshness, QuotaList, QuotaStatus
 from streams.cli import send, tables
 from streams.cli.processes import http_url
 from streams.embedded.state import write_state
@@ -280,6 +280,31 @@ def test_no_amount_is_cut_at_80_columns(capsys, monkeypatch):
     assert "near_cap, 2 held" in shown
     assert "1 countries have no entries." in shown
     assert "…" not in shown
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (
+            (12, 3, 20),
+            "used up about 2026-12-12 (2026-12-03 at the earliest, 2026-12-20 at the latest), at 5 TPP a week",
+        ),
+        ((12, 3, None), "used up about 2026-12-12 (2026-12-03 at the earliest, not in this period at the latest)"),
+        ((None, 3, None), "not used up in this period (2026-12-03 at the earliest, not in this period at the latest)"),
+        ((None, None, None), "not used up in this period, at 5 TPP a week"),
+    ],
+)
+def test_a_sheet_tells_the_forecast_as_far_as_there_is_one(capsys, days, told):
+    exhausted, earliest, latest = (day and date(2026, 12, day) for day in days)
+    forecast = Forecast(
+        exhausted_on=exhausted, earliest_on=earliest, latest_on=latest, pace_tpp_per_week=5, weeks=12, method="m"
+    )
+    tables.show(tables.quota_sheet(a_status(forecast=forecast)))
+    tables.show(tables.quota_sheet(a_status()))
+    shown = capsys.readouterr().out
+
+    assert told in shown
+    assert shown.count("forecast") == 1
 
 
 def test_rows_of_several_periods_tell_each_its_period(capsys):

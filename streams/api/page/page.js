@@ -449,6 +449,23 @@ function balanceOverTime(entries, quota, begin) {
   return [[begin, balance], ...moves.map(([at, each]) => [at, balance += each])];
 }
 
+/** When the quota will be used up, in words. */
+function forecastText({ exhausted_on, earliest_on, latest_on, pace_tpp_per_week, method }) {
+  const day = exhausted_on ? `It will be used up about ${exhausted_on}` : "It will not be used up in this period";
+  const range = earliest_on ? `, ${earliest_on} at the earliest and ${latest_on ?? "not in this period"} at the latest` : "";
+  return `${day}${range}, at ${tpp(pace_tpp_per_week)} TPP a week. ${method}`;
+}
+
+/** The recent pace drawn on from today, and on the cap the days between which it may be reached. */
+function forecastLines({ exhausted_on, earliest_on, latest_on, pace_tpp_per_week }, quota, today, end, x, y) {
+  const until = exhausted_on ? Date.parse(exhausted_on) : end;
+  const then = quota.posted_tpp + pace_tpp_per_week * (until - today) / (7 * 86_400_000);
+  const pace = drawn("path", { d: `M${x(today)} ${y(quota.posted_tpp)}L${x(until)} ${y(Math.max(0, then))}`, class: "pace" });
+  if (!earliest_on) return [pace];
+  const latest = latest_on ? Date.parse(latest_on) : end;
+  return [pace, drawn("path", { d: `M${x(Date.parse(earliest_on))} ${y(quota.cap_tpp)}H${x(latest)}`, class: "range" })];
+}
+
 function plot(entries, quota) {
   const [width, height, left, right, top, bottom] = [900, 300, 70, 76, 16, 28];
   const begin = Date.parse(`${quota.period.slice(0, 4)}-01-01T00:00:00Z`);
@@ -480,6 +497,7 @@ function plot(entries, quota) {
     ...(quota.cap_tpp ? (quota.thresholds ?? []).filter(({ level }) => level < 100).flatMap(
       ({ level }) => across(quota.cap_tpp * level / 100, "level", `${level} %`)) : []),
     ...(quota.cap_tpp ? across(quota.cap_tpp, "cap", "cap") : []),
+    ...(quota.forecast ? forecastLines(quota.forecast, quota, today, end, x, y) : []),
     drawn("path", { d: line, class: "balance" }));
 }
 
@@ -527,7 +545,8 @@ function countryView(quota, entries, alerts) {
       ["Last posted", moment(quota.last_posted_at)], ["Policy", quota.policy_id],
     ])),
     card("Balance over time", entries.length ? plot(entries, quota)
-      : element("p", { class: "quiet" }, `Nothing is posted in ${quota.period} yet.`), ...older),
+      : element("p", { class: "quiet" }, `Nothing is posted in ${quota.period} yet.`),
+    quota.forecast && element("p", { class: "quiet forecast" }, forecastText(quota.forecast)), ...older),
     element("div", { class: "columns" },
       card("Entries", entries.length ? entriesView(entries) : element("p", { class: "quiet" }, "There are none.")),
       element("div", {}, card("Levels", levels), card("Alerts", alerts === null
