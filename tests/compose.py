@@ -18,6 +18,9 @@ OURS = {name: service for name, service in SERVICES.items() if "build" in servic
 LONG_RUNNING = {name: service for name, service in SERVICES.items() if name != "topics"}
 STATE_DIR = "/var/lib/quota-ledger"
 
+PASSWORDS = {f"VALKEY_{user}_PASSWORD": f"{user}-for-tests" for user in ("WORKER", "SENDER", "API")}
+"""What `.env` holds beside the secret key."""
+
 BLANK = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}")
 
 

@@ -89,4 +89,10 @@ def _read(path: Path) -> tuple[str, str]:
 
 def _names_a_passing_code(failure: RedisError) -> bool:
     """redis-py has classes of its own for some codes, and cuts the code off their text."""
-    return type(failure).__name__ in {"BusyLoadingError", "ReadOnlyError", "OutOfMemoryError", "MasterDownError"}
+    return type(failure).__name__ in {
+        "BusyLoadingError",
+        "ReadOnlyError",
+        "OutOfMemoryError",
+        "MasterDownError",
+        "NoPermissionError",
+    }

@@ -22,6 +22,7 @@ from tests.compose import (
     DOCKERFILE,
     LONG_RUNNING,
     OURS,
+    PASSWORDS,
     ROOT,
     SERVICES,
     STATE_DIR,
@@ -34,7 +35,7 @@ from tests.compose import (
     settings_of_service,
 )
 
-GIVEN = {"QUOTA_SECRET_KEY": "a key for this test"}
+GIVEN = {"QUOTA_SECRET_KEY": "a key for this test"} | PASSWORDS
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 INSTRUCTIONS = [line.split(maxsplit=1) for line in DOCKERFILE.read_text().splitlines() if re.match(r"[A-Z]+ ", line)]
 PATCH_TAG = re.compile(r"[\w./-]+:\d+\.\d+\.\d+(-[\w.-]+)?")
@@ -50,6 +51,11 @@ def published(name):
     for port in SERVICES[name].get("ports", ()):
         address, here, within = port.split(":")
         yield address, int(here), int(within)
+
+
+def redis_words():
+    """The options that Redis is started with."""
+    return shlex.split(filled(SERVICES["valkey"]["command"][-1], GIVEN).partition("valkey-server ")[2])
 
 
 # -------------------------------------------------------------------------------------------------------------- Images
@@ -118,7 +124,9 @@ def test_a_misspelt_setting_would_be_found():
 def test_what_may_be_set_from_outside_is_a_setting_too():
     asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
 
-    assert {variable.removeprefix("QUOTA_").lower() for variable in asked} <= set(Settings.model_fields)
+    assert {variable.removeprefix("QUOTA_").lower() for variable in asked - set(PASSWORDS)} <= set(
+        Settings.model_fields
+    )
 
 
 def test_the_api_asks_for_keys_where_others_can_reach_it():
@@ -146,7 +154,7 @@ def test_no_secret_is_in_the_file():
 @pytest.mark.parametrize("name", ["sender", "api"])
 def test_who_needs_the_secret_key_does_not_start_without_and_is_told_what_to_do(name):
     with pytest.raises(NotGiven, match=r'make one .* README, "Running it for real"'):
-        environment_of_service(name, {})
+        environment_of_service(name, PASSWORDS)
 
     assert "## Running it for real" in (ROOT / "README.md").read_text()
 
@@ -158,21 +166,28 @@ def test_nobody_else_is_told_the_secret_key():
     ]
 
 
-def test_the_readmes_command_makes_a_key_once_and_for_its_owner_alone(tmp_path):
-    [command] = re.findall(r"^.*QUOTA_SECRET_KEY=.*> \.env.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_redis_does_not_start_without_a_password_for_each_user(password):
+    with pytest.raises(NotGiven, match=r'README, "Running it for real"'):
+        environment_of_service("valkey", {name: given for name, given in PASSWORDS.items() if name != password})
+
+
+def test_the_readmes_command_makes_the_secrets_once_and_for_their_owner_alone(tmp_path):
+    [command] = re.findall(r"^\(umask.*?> \.env\)", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     first, second = (
         subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False, capture_output=True) for _ in range(2)
     )
     made = tmp_path / ".env"
-    variable, _, key = made.read_text().strip().partition("=")
+    secrets = dict(line.split("=") for line in made.read_text().splitlines())
 
     assert first.returncode == 0, first.stderr
     assert second.returncode != 0, "the key of what is kept already must not be written over"
-    assert variable == "QUOTA_SECRET_KEY"
-    assert len(key) >= 43
-    SecretBox(SecretStr(key))
+    assert secrets.keys() == GIVEN.keys()
+    assert len(set(secrets.values())) == len(secrets)
+    assert all(re.fullmatch(r"[\w-]{43,}", secret, re.ASCII) for secret in secrets.values()), "sed and URLs take these"
+    SecretBox(SecretStr(secrets["QUOTA_SECRET_KEY"]))
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
-    assert filled("${QUOTA_SECRET_KEY:?}", {variable: key}) == key
+    assert filled("${QUOTA_SECRET_KEY:?}", secrets) == secrets["QUOTA_SECRET_KEY"]
     assert subprocess.run(["git", "check-ignore", "-q", ".env"], cwd=ROOT, check=False).returncode == 0
 
 
@@ -203,8 +218,9 @@ def test_services_call_each_other_where_they_listen(name):
 
     assert settings.kafka_bootstrap == "{}:{}".format(*advertised)
     assert advertised == ("kafka", listeners("KAFKA_LISTENERS")["INTERNAL"][1])
-    assert settings.redis_url.get_secret_value() == "redis://valkey:6379/0"
-    assert "--port" not in SERVICES["valkey"]["command"], "6379 is its own default"
+    user = name if name in ("sender", "api") else "worker"
+    assert settings.redis_url.get_secret_value() == f"redis://{user}:{user.upper()}-for-tests@valkey:6379/0"
+    assert "--port" not in redis_words(), "6379 is its own default"
     assert {"kafka", "valkey"} <= set(SERVICES)
 
 
@@ -227,10 +243,13 @@ def test_kafka_keeps_its_data_on_a_volume():
 
 
 def test_redis_keeps_its_data_on_a_volume_and_evicts_nothing():
-    words = shlex.split(SERVICES["valkey"]["command"])
-    options = dict(zip(words[1::2], words[2::2], strict=True))
+    words = redis_words()
+    options = dict(zip(words[::2], words[1::2], strict=True))
 
     assert options.pop("--dir") == "/data"
+    made = SERVICES["valkey"]["command"][-1].partition("exec")[0]
+    assert made.startswith("umask 022; sed "), "the user that Redis runs as reads what root writes"
+    assert made.endswith(f"> {options.pop('--aclfile')}; ")
     assert named_volume("valkey", "/data") == "valkey-data"
     assert options == {"--appendonly": "yes", "--appendfsync": "everysec", "--maxmemory-policy": "noeviction"}
 

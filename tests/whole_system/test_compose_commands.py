@@ -15,16 +15,25 @@ import httpx2
 import pytest
 from cryptography.fernet import Fernet
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from streams.embedded.children import Child, end_all
 from streams.embedded.valkey import free_port, installed_program
 from streams.kafka.topics import missing_topics
 from streams.settings import load_settings
-from tests.compose import SERVICES, STATE_DIR, environment_of_service, health_command, listeners
+from tests.compose import (
+    PASSWORDS,
+    ROOT,
+    SERVICES,
+    STATE_DIR,
+    environment_of_service,
+    filled,
+    health_command,
+    listeners,
+)
 from tests.parts import START_S, environment_without_settings, kafka_is_up, kafka_jars, wait_until
 
-GIVEN = {"QUOTA_SECRET_KEY": Fernet.generate_key().decode()}
+GIVEN = {"QUOTA_SECRET_KEY": Fernet.generate_key().decode()} | PASSWORDS
 PATIENCE_S = 10.0
 """How long a process may take to end; compose waits longer."""
 
@@ -119,10 +128,21 @@ def start_kafka(home, register, ports):
 
 
 def start_redis(home, register, port):
+    """Redis by the commands of its container, which give its users their passwords."""
     home.mkdir()
-    _, *options = shlex.split(SERVICES["valkey"]["command"].replace("/data", str(home)))
-    command = [str(installed_program()), *options, "--port", str(port), "--bind", "127.0.0.1"]
-    child = Child("valkey", command, log=home / "valkey.log", register=register)
+    exchanged = {
+        "docker-entrypoint.sh valkey-server": str(installed_program()),
+        "/tmp/users.acl": str(home / "users.acl"),
+        "/etc/valkey/users.acl": str(ROOT / "streams" / "deploy" / "users.acl"),
+        "/data": str(home),
+    }
+    *shell, script = SERVICES["valkey"]["command"]
+    script = filled(script, {})
+    for there, here in exchanged.items():
+        script = script.replace(there, here)
+    command = [*shell, f"{script} --port {port} --bind 127.0.0.1"]
+    environment = environment_without_settings() | environment_of_service("valkey", GIVEN)
+    child = Child("valkey", command, log=home / "valkey.log", register=register, environment=environment)
 
     def is_up():
         try:
@@ -159,13 +179,18 @@ def run(command, environment):
 
 def test_the_services_start_tell_their_health_ask_for_keys_and_stop(machine, started):
     with Redis.from_url(machine.settings("worker").redis_url.get_secret_value()) as redis:
-        configured = redis.config_get("*")
-    assert [configured[name] for name in ("maxmemory-policy", "appendonly", "appendfsync")] == [
-        "noeviction",
-        "yes",
-        "everysec",
-    ]
+        told = redis.info()
+    assert (told["maxmemory_policy"], told["aof_enabled"]) == ("noeviction", 1)
     assert machine.is_healthy("valkey")
+    for name, foreign in (("api", ["HSET", "quota:{main}:balances", "a", "b"]), ("worker", ["FLUSHALL"])):
+        with Redis.from_url(machine.settings(name).redis_url.get_secret_value()) as redis:
+            assert redis.ping()
+            with pytest.raises(NoPermissionError):
+                redis.execute_command(*foreign)
+    with Redis(port=int(machine.exchanged["valkey:6379"].rpartition(":")[2])) as redis:
+        assert redis.ping()
+        with pytest.raises(NoPermissionError):
+            redis.hgetall("quota:{main}:balances")
 
     settings = machine.settings("worker")
     assert len(missing_topics(settings)) == 4
