@@ -38,6 +38,7 @@ class Settings(BaseModel):
     policy: str = "annual-50k"
     chips: Path | None = None
     auth: Literal["off", "required"] = "required"
+    key_calls_per_s: Annotated[float, Field(ge=0, le=1e6)] = 100.0
     secret_key: SecretStr | None = None
     webhook_allow: str = ""
     topic_shipments: TopicName = "shipments"

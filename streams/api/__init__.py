@@ -5,6 +5,7 @@ parts        what the routes work with
 answers      what is asked about quotas -> the answer; the command line gives the same
 admission    who may call, and how large a body may be
 keys         what an API key is and what its scopes open
+throttle     how often a key may call
 key_ring     the keys as Redis holds them
 problems     every error as problem+json
 freshness    ETag, 304 and how fresh an answer is

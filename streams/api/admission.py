@@ -5,6 +5,7 @@ the page at `/`. With `off` this machine's own programs may call; a web page in 
 """
 
 import difflib
+import math
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from schemas.problem import ProblemError
 from streams.api.key_ring import KeyRing
 from streams.api.keys import SCOPES, id_and_secret, opens, scopes_of
-from streams.api.parts import PartsHere
+from streams.api.parts import Parts, PartsHere
 from streams.api.problems import ProblemAnswer
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -35,7 +36,7 @@ _Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
 async def admit(request: Request, parts: PartsHere, wanted: SecurityScopes, bearer: _Bearer) -> None:
-    """Let a call pass that its caller may make, or end it with 401 or 403.
+    """Let a call pass that its caller may make, or end it with 401, 403 or 429.
 
     An attacker's page could call through a visitor's browser: one that is served elsewhere names itself in `Origin`,
     one that made its own name point here shows that name in `Host`, which counts where no key is asked for. A cookie
@@ -48,9 +49,9 @@ async def admit(request: Request, parts: PartsHere, wanted: SecurityScopes, bear
             raise ProblemAnswer(403, "forbidden", f"call it by a loopback address, not as {host}: keys are off")
         scopes = SCOPES
     elif bearer is None and _called_by_own_page(request):
-        scopes = await scopes_in_force(request.cookies.get(SESSION_COOKIE, ""), parts.keys)
+        scopes = await _admitted(request.cookies.get(SESSION_COOKIE, ""), parts)
     else:
-        scopes = await scopes_in_force(bearer.credentials if bearer else "", parts.keys)
+        scopes = await _admitted(bearer.credentials if bearer else "", parts)
     for scope in wanted.scopes:
         if not opens(scopes, scope):
             raise lacking(scope)
@@ -74,6 +75,19 @@ def _called_by_own_page(request: Request) -> bool:
     if site is None:
         return request.method in {"GET", "HEAD"} or "origin" in request.headers
     return site in {"same-origin", "none"}
+
+
+async def _admitted(key: str, parts: Parts) -> frozenset[str]:
+    """What a key opens that is in force, and was not used too often."""
+    scopes = await scopes_in_force(key, parts.keys)
+    if wait_s := parts.throttle.wait_s(id_and_secret(key)[0]):
+        seconds = math.ceil(wait_s)
+        limit = f"{parts.settings.key_calls_per_s:g} calls a second"
+        detail = (
+            f"this key is good for {limit}: call again in {seconds} s; /v1/shipments takes lists, and ETags cost little"
+        )
+        raise ProblemAnswer(429, "too-many-requests", detail, headers={"Retry-After": str(seconds)})
+    return scopes
 
 
 async def scopes_in_force(text: str, keys: KeyRing) -> frozenset[str]:

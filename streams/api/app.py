@@ -33,6 +33,7 @@ from streams.api.key_ring import KeyRing
 from streams.api.keys import ALERTS_READ, QUOTA_READ, SHIPMENTS_WRITE, WEBHOOKS_ADMIN
 from streams.api.parts import Parts, Producer
 from streams.api.problems import install_problems
+from streams.api.throttle import Throttle
 from streams.settings import Settings
 from streams.webhooks.connect_guard import ConnectGuard, read_allowed
 from streams.webhooks.feed import Feed
@@ -98,6 +99,7 @@ def create_app(
         secret_box=SecretBox(settings.secret_key) if settings.secret_key else None,
         clock=clock,
         copies=Copies(copies_max_age_s, time.monotonic),
+        throttle=Throttle(settings.key_calls_per_s, time.monotonic),
     )
     install_problems(app)
     for room, scope in _ROOMS:

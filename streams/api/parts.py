@@ -11,6 +11,7 @@ from ledger.book.read import Reader
 from streams.api.copies import Copies
 from streams.api.freshness import Tagged
 from streams.api.key_ring import KeyRing
+from streams.api.throttle import Throttle
 from streams.kafka.producer import Outgoing
 from streams.settings import Settings
 from streams.webhooks.connect_guard import ConnectGuard
@@ -36,6 +37,7 @@ class Parts:
         secret_box: keeps webhook secrets; None while no key is set for it.
         clock: the time, which says what "current" means.
         copies: of answers that many ask for.
+        throttle: how often a key may call.
     """
 
     settings: Settings
@@ -48,6 +50,7 @@ class Parts:
     secret_box: SecretBox | None
     clock: Callable[[], datetime]
     copies: Copies[Tagged]
+    throttle: Throttle
 
 
 async def _parts_of(request: Request) -> Parts:

@@ -24,6 +24,7 @@ _TITLES = {
     "unknown-event": "The ledger has not seen this event",
     "method-not-allowed": "This address does not take this method",
     "too-large": "The body is too large",
+    "too-many-requests": "This key is used too often",
     "invalid-request": "The request cannot be fulfilled as it stands",
     "invalid-event": "An event cannot be read or judged",
     "internal-error": "Something unforeseen went wrong here",
@@ -91,9 +92,9 @@ def rejected_event(failure: RejectedRecord, where: str = "") -> list[ProblemErro
 
 
 def documented(*statuses: int, models: dict[int, type[Problem]] | None = None) -> dict[int | str, dict[str, Any]]:
-    """Problems for a route's OpenAPI `responses`; every route may also answer 401, 403 and 503."""
+    """Problems for a route's OpenAPI `responses`; every route may also answer 401, 403, 429 and 503."""
     told: dict[int | str, dict[str, Any]] = {}
-    for status in sorted({401, 403, 503, *statuses}):
+    for status in sorted({401, 403, 429, 503, *statuses}):
         model = (models or {}).get(status, Problem)
         schema = {"$ref": f"#/components/schemas/{model.__name__}"}
         told[status] = {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}

@@ -51,10 +51,12 @@ SCOPE_OF = {
 class Door:
     """An endpoint that asks for keys, and the worker's copy of them."""
 
-    def __init__(self, redis, ledger):
+    def __init__(self, redis, ledger, **settings):
         self.redis, self.keys, self.topic = redis, Keys(ledger), Topic()
         self.kept, self.offset = KeptSettings(redis, ledger), -1
-        settings = Settings(ledger=ledger, auth="required", secret_key=SecretStr("a key"), webhook_allow="127.0.0.0/8")
+        settings = Settings(
+            ledger=ledger, auth="required", secret_key=SecretStr("a key"), webhook_allow="127.0.0.0/8", **settings
+        )
         self.app = endpoint(redis, ledger, settings, producer=self.topic, clock=lambda: NOW)
         self.http = caller(self.app, "quota.example")
 
@@ -407,3 +409,25 @@ async def test_a_key_may_be_bound_to_several_sources_and_one_that_is_not_bound_s
         answer = await door.call(text, "/v1/shipments", "POST", json=both)
 
         assert answer.status_code == 202
+
+
+# ------------------------------------------------------------------------------------------------------- Used too often
+
+
+async def test_a_key_that_is_used_too_often_waits_and_another_does_not(redis, ledger):
+    door = Door(redis, ledger, key_calls_per_s=0.1)  # one call at once, and one every ten seconds
+    await adopt(redis, ledger, POLICY)
+    (_, eager), (_, other) = await door.key("quota:read"), await door.key("quota:read")
+    async with door.http:
+        assert (await door.call(eager)).status_code == 200
+        answer = await door.call(eager)
+        as_cookie = await door.http.get("/v1/quotas", headers={"Cookie": f"quota_key={eager}"})
+        without = await door.call("qk_" + "0" * 16 + "_" + "0" * 48)
+        again = await door.call("qk_" + "0" * 16 + "_" + "0" * 48)
+
+        assert "0.1 calls a second" in refused(answer, 429, "too-many-requests")
+        assert 1 <= int(answer.headers["retry-after"]) <= 10
+        assert as_cookie.status_code == 429
+        assert (without.status_code, again.status_code) == (401, 401)
+        assert (await door.call(other)).status_code == 200
+        assert (await door.http.get("/livez")).status_code == 200
