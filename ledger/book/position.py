@@ -66,6 +66,11 @@ class Position:
                     "records. Point it at its own cluster and topics, or start another ledger (QUOTA_LEDGER)"
                 )
 
+    async def remembered(self, names: Sequence[str]) -> dict[str, str]:
+        """Those of these ids of the log that the ledger was filled from which it knows; see `check_log`."""
+        found = await asked(self._redis.hmget(self._keys.meta, names)) if names else []
+        return {name: known.decode() for name, known in zip(names, found, strict=True) if known is not None}
+
     async def note_stopped(self, worker: str, reason: str) -> None:
         """Say for the readiness endpoint why a worker stays out of the group."""
         await self._note({f"stopped:{worker}": reason})

@@ -10,6 +10,7 @@ from streams.cli import (
     accept_gap,
     adjust,
     alerts,
+    doctor,
     explain,
     keys,
     policy,
@@ -68,6 +69,7 @@ webhooks.add_to(app)
 policy.add_to(app)
 simulate.add_to(app)
 verify.add_to(app)
+doctor.add_to(app)
 rejected.add_to(app)
 accept_gap.add_to(app)
 

@@ -1,6 +1,6 @@
 """The topics of a ledger: which there must be, and making them. Never changes one that exists."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -76,17 +76,31 @@ def forgetful(settings: Settings) -> str | None:
         LedgerUnavailable: Kafka did not answer.
     """
     topic = settings.topic_shipments
-    with _admin(settings) as admin:
-        try:
-            asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
-            configs = admin.describe_configs(asked, config_filter="all")["topic"][topic]
-        except KafkaError:  # the embedded cluster hangs up on this question
-            return None
-    kept = {name: configs[name]["value"] for name in ("cleanup.policy", "retention.ms", "retention.bytes")}
+    configs = topic_configs(settings, [topic])
+    if configs is None:
+        return None
+    kept = {name: configs[topic][name] for name in ("cleanup.policy", "retention.ms", "retention.bytes")}
     if kept == {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}:
         return None
     told = ", ".join(f"{name}={value}" for name, value in kept.items())
     return f"topic {topic} may forget shipments ({told}), and Redis cannot be filled again: set both retentions to -1"
+
+
+def topic_configs(settings: Settings, topics: Sequence[str]) -> dict[str, dict[str, str]] | None:
+    """The settings of topics that are there, by topic and name; None if the broker does not tell them.
+
+    Raises:
+        LedgerUnavailable: Kafka did not answer.
+    """
+    if not topics:
+        return {}
+    with _admin(settings) as admin:
+        try:
+            asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+            told = admin.describe_configs(asked, config_filter="all")["topic"]
+        except KafkaError:  # the embedded cluster hangs up on this question
+            return None
+    return {topic: {name: one["value"] for name, one in told[topic].items()} for topic in topics}
 
 
 def _missing(admin: KafkaAdminClient, settings: Settings) -> list[str]:
