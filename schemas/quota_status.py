@@ -24,6 +24,14 @@ class Freshness(BaseModel):
     lag_s: float | None = Field(description=_LAG_S)
 
 
+def apart_from_freshness(answer: BaseModel) -> str:
+    """An answer in JSON without how fresh it is: two that say the same of balances are alike."""
+    several = "items" in type(answer).model_fields
+    return answer.model_dump_json(
+        exclude={"freshness": True, "items": {"__all__": {"freshness"}}} if several else {"freshness"}
+    )
+
+
 class LevelCrossed(BaseModel):
     """One alert level and when it was last crossed."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from schemas.quota_status import Freshness
+from schemas.quota_status import Freshness, apart_from_freshness
 from streams.api.csv_answer import MEDIA_TYPE as CSV
 from streams.api.csv_answer import csv_headers, csv_text
 
@@ -20,8 +20,6 @@ TAGGED: dict[int | str, dict[str, Any]] = {
     304: {"description": "as the caller holds it; the header Quota-Freshness says how fresh that is"}
 }
 """What a route that answers `tagged` adds to its OpenAPI `responses`."""
-
-_APART: dict[str, Any] = {"freshness": True, "items": {"__all__": {"freshness"}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def tag(request: Request, answer: BaseModel, freshness: Freshness | None = None,
         said = csv_text(answer)
         headers |= csv_headers(request, getattr(answer, "next", None))
     else:
-        said = answer.model_dump_json(exclude=_APART if "items" in type(answer).model_fields else {"freshness"})
+        said = apart_from_freshness(answer)
     headers["ETag"] = etag_of(said.encode())
     body = said if as_csv else answer.model_dump_json()
     return Tagged(body.encode(), CSV if as_csv else JSON, headers)

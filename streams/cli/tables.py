@@ -31,16 +31,22 @@ _NAMED_MAX = 10
 _SAID_MAX = 60
 
 
+def a_console() -> Console:
+    """Standard output; where that is no terminal, without colour and with room for everything."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_IN_PIPES
+    return console
+
+
 def show(answer: RenderableType, *, unbroken: bool = False) -> None:
-    """Print on standard output; where that is no terminal, without colour and with room for everything.
+    """Print on standard output, as `a_console`.
 
     Args:
         answer: a table, or lines.
         unbroken: lines, to be left as long as they are where that is no terminal.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH_IN_PIPES
+    console = a_console()
     console.print(answer, soft_wrap=unbroken and not console.is_terminal)
 
 
