@@ -15,6 +15,7 @@ from ledger.policy import load_policy
 from streams.embedded.children import Child, end_all
 from streams.settings import Settings, environment_of
 from tests import parts
+from tests.benchmarks import peers
 from tests.benchmarks.candidates import CANDIDATES, Candidate
 from tests.benchmarks.ground import Ground
 from tests.benchmarks.job import Job, Measured
@@ -146,7 +147,7 @@ def _run(ground: Ground, name: str, number: int, topic: Topic, folder: Path) -> 
 def _job(ground: Ground, name: str, topic: Topic, folder: Path) -> Job:
     ledger = f"{name}-{uuid.uuid4().hex[:8]}"
     own_topics = {f"topic_{role}": f"{role}-{ledger}" for role in ("rejected", "alerts", "settings")}
-    if CANDIDATES[name].books and not CANDIDATES[name].slow:
+    if CANDIDATES[name].ledger:
         for own_topic in own_topics.values():
             ground.broker.make_topic(own_topic, 1)
     settings = Settings.model_validate(
@@ -179,7 +180,10 @@ def _measure(ground: Ground, job: Job, folder: Path, event_s: float) -> None:
     """Start the candidate's process, wait for what it measured, and end it."""
     child = Child(
         job.candidate,
-        [sys.executable, "-m", "tests.benchmarks.run_one", job.to_json()],
+        [
+            str(peers.PYTHON) if CANDIDATES[job.candidate].peer else sys.executable,
+            *("-m", "tests.benchmarks.run_one", job.to_json()),
+        ],
         log=folder / f"{job.ledger}.log",
         register=ground.register,
         environment=parts.environment_without_settings() | {"PYTHONPATH": str(parts.ROOT)},

@@ -13,12 +13,14 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
+PEERS = ROOT / "tests" / "benchmarks"
+PEERS_LOCK = (PEERS / "peers.lock").read_text()
 MACHINES = [("linux", "Linux", "x86_64"), ("linux", "Linux", "aarch64"), ("darwin", "Darwin", "arm64")]
 
 
-def pins():
-    """The lock's entries, each with its hashes."""
-    entries = re.split(r"\n(?=[A-Za-z0-9])", LOCK)[1:]
+def pins(lock=LOCK):
+    """A lock's entries, each with its hashes."""
+    entries = re.split(r"\n(?=[A-Za-z0-9])", lock)[1:]
     for entry in entries:
         pin, *hashes = re.split(r"\s*\\?\n\s*--hash=", entry.split("\n    # via")[0])
         yield Requirement(pin.strip()), hashes
@@ -61,17 +63,31 @@ def test_an_unmet_requirement_is_found():
     assert unmet(Requirement("no-such-package; python_version < '3.12'"), "3.12", linux) is None
 
 
-def test_every_pin_is_exact_and_has_its_hashes():
-    found = list(pins())
+@pytest.mark.parametrize("lock", [LOCK, PEERS_LOCK], ids=["ours", "peers"])
+def test_every_pin_is_exact_and_has_its_hashes(lock):
+    found = list(pins(lock))
     loose = [str(pin) for pin, hashes in found if not hashes or [part.operator for part in pin.specifier] != ["=="]]
 
-    assert len(found) > 50
+    assert len(found) > 40
     assert loose == []
     assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for _, hashes in found for each in hashes)
 
 
-def test_the_lock_names_no_index():
-    assert [line for line in LOCK.splitlines() if "://" in line or line.startswith("-")] == []
+@pytest.mark.parametrize("lock", [LOCK, PEERS_LOCK], ids=["ours", "peers"])
+def test_the_lock_names_no_index(lock):
+    assert [line for line in lock.splitlines() if "://" in line or line.startswith("-")] == []
+
+
+def test_the_benchmarks_peers_share_our_versions_of_what_both_measure_with():
+    asked = [
+        Requirement(line.split("#")[0]) for line in (PEERS / "peers.in").read_text().splitlines() if line[0] != "#"
+    ]
+    ours, theirs = ({pin.name: str(pin.specifier) for pin, _ in pins(lock)} for lock in (LOCK, PEERS_LOCK))
+    shared = [each.name for each in asked if each.name in ours]
+
+    assert {"aiokafka", "hiredis", "msgspec", "redis"} <= set(shared)
+    assert {name: theirs[name] for name in shared} == {name: ours[name] for name in shared}
+    assert [each.name for each in asked if not each.specifier.contains(theirs[each.name].removeprefix("=="))] == []
 
 
 def test_the_wheel_holds_code_scripts_and_data():

@@ -1,34 +1,28 @@
-"""(d) Faust as its guide begins: an agent, a message at a time, one awaited Redis call an event.
+"""(d) Faust as its guide begins: an agent, a message at a time, one awaited Redis call an event."""
 
-Decode, assessment and the check of the id are quota-ledger's own. It keeps no journal, no alerts, no checkpoint and no
-levels, and what a crash between Redis and the commit repeats is caught by the id alone: it does less than (c).
-"""
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import faust
 from redis.asyncio import Redis
 
-from ledger.book.keys import Keys
-from ledger.digests import digest_of_content, digest_of_key
-from ledger.policy import load_policy
-from ledger.rules.assess import assess
-from schemas.cloudevents import read_event
+from tests.benchmarks.candidates.debit import Debit, check
 from tests.benchmarks.job import Job, Meter
-from tests.benchmarks.traffic import POLICY
-
-BOOK = """
-local known = redis.call('HGET', KEYS[1], ARGV[1])
-if known then return known == ARGV[2] and 'duplicate' or 'conflict' end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-for i = 3, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
-return 'posted'
-"""
-"""KEYS ids, balances; ARGV key digest, content digest, then account|period and TPP of each charge."""
 
 
 def run(job: Job, meter: Meter) -> None:
-    policy, keys, source = load_policy(POLICY), Keys(job.ledger), f"/kafka/{job.topic}"
-    redis = Redis.from_url(job.redis_url)
-    book = redis.register_script(BOOK)
+    debit, redis = Debit(job), Redis.from_url(job.redis_url)
+
+    async def one_by_one(values: Any) -> None:
+        async for value in values:
+            check([await debit.book(redis, debit.read(value), value)])
+            meter.add(1)
+
+    run_agent(job, one_by_one)
+
+
+def run_agent(job: Job, agent: Callable[[Any], Awaitable[None]]) -> None:
+    """Start a Faust worker, its settings left as they are, with this agent on the topic."""
     app = faust.App(
         job.ledger,
         broker=f"kafka://{job.bootstrap}",
@@ -38,19 +32,12 @@ def run(job: Job, meter: Meter) -> None:
         topic_disable_leader=True,
         web_enabled=False,
     )
+    app.agent(app.topic(job.topic))(agent)
+    start(app)
 
-    @app.agent(app.topic(job.topic))
-    async def debit(values):
-        async for value in values:
-            event = read_event(value, default_source=source)
-            assessment = assess(event, policy)
-            arguments = [digest_of_key(event.source, event.id), digest_of_content(value)]
-            for charge in assessment.charges:
-                arguments += (f"{charge.account}|{charge.period}", charge.tpp)
-            answer = await book(keys=[keys.ids, keys.balances], args=arguments)
-            assert answer == b"posted", answer
-            meter.add(1)
 
+def start(app: faust.App) -> None:
+    """Run an app's worker until the process is ended."""
     worker = faust.Worker(app, loglevel="WARN", redirect_stdouts=False, quiet=True)
     worker.spinner = None  # writes to the terminal even when quiet
     worker.execute_from_commandline()
