@@ -9,9 +9,10 @@ import pytest
 from schemas.cloudevents import read_event
 from schemas.decision import Decision
 from schemas.quota_status import Forecast, Freshness, QuotaList, QuotaStatus
-from streams.cli import send, tables
+from streams.cli import processes, send, tables
 from streams.cli.processes import http_url
 from streams.embedded.state import write_state
+from streams.embedded.valkey import free_port
 from streams.settings import Settings, load_settings
 
 LINES = '"lines": [{"model": "H100 SXM", "quantity": 8}]'
@@ -101,6 +102,16 @@ def test_a_taken_port_is_named_with_its_setting(run):
     assert done.exit_code == 2
     assert f"cannot listen on http://127.0.0.1:{port}" in done.stderr
     assert "QUOTA_HTTP_PORT" in done.stderr
+
+
+def test_the_body_of_an_answer_does_not_wait_until_its_head_is_acknowledged():
+    settings = Settings(http_port=free_port())
+    with processes._listen(settings) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            at_once = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    assert at_once
 
 
 @pytest.mark.parametrize("command", ["worker", "status", "sender", "send"])
