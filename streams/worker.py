@@ -58,7 +58,8 @@ RECORDS_AHEAD_MAX = 4000
 """Records taken out of what was fetched at once: decoded, they take ten times the room."""
 
 RUNS_WAITING_MAX = 8
-"""Runs of a topic that wait for their agent; then the fetcher waits. This bounds the worker's memory."""
+"""Runs of a topic that wait for their agent; then the fetcher waits. This bounds the worker's memory, and lets runs
+grow where it lags: the more records one fetch brings, the less each of them costs."""
 
 
 def run_worker(settings: Settings) -> None:
@@ -137,6 +138,7 @@ def make_app(settings: Settings) -> faust.App:
         topic_disable_leader=True,
         topic_allow_declare=False,
         table_standby_replicas=0,
+        stream_buffer_maxsize=RUNS_WAITING_MAX,  # Faust's topics forget a `maxsize` of their own
         stream_wait_empty=False,  # a run may outlive its assignment: the compare-and-set guards it
         consumer_auto_offset_reset="none",
         consumer_metadata_max_age_ms=15_000,
@@ -149,7 +151,7 @@ def make_app(settings: Settings) -> faust.App:
     app.ledger = parts = WorkerParts(settings, app)
 
     def add_agent(topic: str, handle: Callable[[Run], Awaitable[None]]) -> None:
-        channel = app.topic(topic, schema=RunSchema(), maxsize=RUNS_WAITING_MAX)
+        channel = app.topic(topic, schema=RunSchema())
 
         @app.agent(channel, name=handle.__qualname__.split(".", 1)[0])
         async def agent(stream: Any) -> None:

@@ -285,6 +285,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._acked[tp][:] = [offset for offset in self._acked[tp] if offset > last]
         return last + 1
 
+    def on_buffer_full(self, tp: TP) -> None:
+        """A full queue makes the fetcher wait. Faust would fetch other partitions meanwhile, or sleep a second."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """As nothing was held back."""
+
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Order of delivery says what may be committed; gaps say nothing."""
 

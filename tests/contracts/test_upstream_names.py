@@ -14,11 +14,15 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
+from faust.transport import conductor
 from faust.transport import consumer as base
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 from mode.threads import ServiceThread
+
+from streams.settings import Settings
+from streams.worker import RUNS_WAITING_MAX, make_app
 
 PYPROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
@@ -39,6 +43,8 @@ METHODS = [
     (driver.Consumer, "on_task_error", ["exc"]),
     (driver.Consumer, "_new_offset", ["tp"]),
     (driver.Consumer, "_add_gap", ["tp", "offset_from", "offset_to"]),
+    (driver.Consumer, "on_buffer_full", ["tp"]),
+    (driver.Consumer, "on_buffer_drop", ["tp"]),
     (GroupCoordinator, "check_errors", []),
     (GroupCoordinator, "_maybe_leave_group", []),
     (AIOKafkaConsumer, "seek", ["partition", "offset"]),
@@ -65,6 +71,9 @@ CALLS = [
     (base, r"await self\.perform_seek\(\)"),
     (base, r"offset = self\._new_offset\(tp\)"),
     (base, r"await self\._add_gap\("),
+    (conductor, r"app\.consumer\.on_buffer_full"),
+    (conductor, r"app\.consumer\.on_buffer_drop"),
+    (conductor, r"if queue\.full\(\):"),
     (inspect.getmodule(App), r"self\._consumer\.on_task_error\("),
     (inspect.getmodule(PartitionRecords), r"consumer_record = self\._consumer_record\(tp, record\)"),
     (inspect.getmodule(AIOKafkaConsumer), r"fetch_max_wait_ms=self\._fetch_max_wait_ms"),
@@ -95,6 +104,12 @@ def test_a_message_takes_its_fields_in_this_order():
     stands = ["topic", "partition", "offset", "timestamp", "timestamp_type", "headers", "key", "value", "checksum"]
 
     assert found == [*stands, "serialized_key_size", "serialized_value_size", "tp"]
+
+
+def test_no_more_runs_wait_for_an_agent_than_are_meant_to():
+    agents = make_app(Settings()).agents.values()
+
+    assert [agent.channel_iterator.queue.maxsize for agent in agents] == [RUNS_WAITING_MAX] * 3
 
 
 def test_faust_finds_a_transport_by_its_scheme():

@@ -36,6 +36,7 @@ def run(job: Job, meter: Meter) -> None:
         topic_disable_leader=True,
         topic_allow_declare=False,
         table_standby_replicas=0,
+        stream_buffer_maxsize=RUNS_WAITING_MAX,
         stream_wait_empty=False,
         consumer_auto_offset_reset="none",
         broker_commit_interval=1.0,
@@ -43,7 +44,7 @@ def run(job: Job, meter: Meter) -> None:
     )
     app.ledger = NoLedger()
 
-    @app.agent(app.topic(job.topic, schema=RunSchema(), maxsize=RUNS_WAITING_MAX))
+    @app.agent(app.topic(job.topic, schema=RunSchema()))
     async def count(stream: Any) -> None:
         stream = stream.noack()
         async for event in stream.events():
