@@ -111,6 +111,11 @@ def is_booked(eccn: str | None) -> bool:
     return eccn is not None and (eccn == UNDETERMINED or eccn.endswith(".a"))
 
 
+def is_controlled(eccn: str | None) -> bool:
+    """Whether items of this class meet 3A090 or 4A090, level `.a` or `.b`, or may."""
+    return eccn is not None and (is_booked(eccn) or eccn.endswith(".b"))
+
+
 class Catalogue:
     """Every known part, found by its names."""
 

@@ -1,6 +1,6 @@
 """Whether a licence is required, as far as a policy says. Whether one was given is not asked here."""
 
-from ledger.chips import is_booked
+from ledger.chips import is_controlled
 from ledger.policy import Policy
 from ledger.policy_document import NamedCountry, Tier3License, TiersLicense, ZoneLicense
 from ledger.rules.assessment import Assessment, Case
@@ -42,7 +42,7 @@ def _by_tier(policy: Policy, tier: Tier, channel: str, *, booked: bool) -> Answe
 
 def _by_zone(rule: ZoneLicense, assessment: Assessment) -> Answer:
     """Asked for items of level .a and .b, and those that may be."""
-    if not any(item.booked or _is_controlled(item.eccn) for item in assessment.items):
+    if not any(is_controlled(item.eccn) for item in assessment.items):
         return _SILENT
     case, owner = assessment.case, assessment.owner
     if owner is not None and owner[1].tier == TIER_3:
@@ -67,7 +67,3 @@ def _by_name(named: NamedCountry, case: Case) -> Answer:
             if normalised(name) in parties and listed.holds(case.day):
                 return False, (f"{name} is listed: it needs no licence for {country}", case.policy.cite(listed))
     return True, (f"{country} needs a licence by name", case.policy.cite(named))
-
-
-def _is_controlled(eccn: str | None) -> bool:
-    return is_booked(eccn) or (eccn is not None and eccn.endswith(".b"))

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from ledger.chips import Catalogue, classify, is_booked
+from ledger.chips import UNDETERMINED, Catalogue, classify, is_booked, is_controlled
 from ledger.folding import shorten
 from ledger.rules.ascend import find_ascend
 from ledger.rules.assessment import SHOWN_MAX, Case, Item, Notice
@@ -131,18 +131,18 @@ def mismatch_notice(case: Case, items: Sequence[Item]) -> list[Notice]:
 
 
 def prc_chip_notice(case: Case, items: Sequence[Item]) -> list[Notice]:
-    """The alert about parts designed in China that meet 3A090, Ascend apart; none if there are none."""
+    """The alert about parts designed in China that meet 3A090, or may, Ascend apart; none if there are none."""
     rule = case.policy.detection.prc_chip
     if rule is None or not rule.holds(case.day):
         return []
     found = [
-        number
-        for number, item in enumerate(items)
-        if item.prc_made and not item.ascend and item.eccn is not None and item.eccn.endswith((".a", ".b"))
+        number for number, item in enumerate(items) if item.prc_made and not item.ascend and is_controlled(item.eccn)
     ]
     if not found:
         return []
-    said = f"{items[found[0]].part} was designed in China and meets 3A090: a breach is presumed in its making."
+    first = items[found[0]]
+    meets = "may meet 3A090 (its die area is not known); if so" if first.eccn == UNDETERMINED else "meets 3A090:"
+    said = f"{first.part} was designed in China and {meets} a breach is presumed in its making."
     shown = [{"line": n, "part": items[n].part, "eccn": items[n].eccn} for n in found[:SHOWN_MAX]]
     return [Notice("redflag.prc_chip", "info", said, {"lines": shown, "source": case.policy.cite(rule)})]
 
