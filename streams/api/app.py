@@ -3,17 +3,11 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from functools import cache
 
 from fastapi import Depends, FastAPI, Security
-from fastapi.openapi.utils import get_openapi
-from pydantic import TypeAdapter
-from pydantic.json_schema import models_json_schema
 
 from ledger.book.read import Reader
-from schemas.problem import Problem
-from schemas.shipment_event import WireEvent
-from schemas.webhook import WebhookChange, WebhookRequest
 from streams.api import (
     accounts,
     alert_stream,
@@ -31,6 +25,7 @@ from streams.api.admission import admit, refuse_unknown_parameters
 from streams.api.copies import MAX_AGE_S, Copies
 from streams.api.key_ring import KeyRing
 from streams.api.keys import ALERTS_READ, QUOTA_READ, SHIPMENTS_WRITE, WEBHOOKS_ADMIN
+from streams.api.openapi import openapi_document
 from streams.api.parts import Parts, Producer
 from streams.api.problems import install_problems
 from streams.api.throttle import Throttle
@@ -40,7 +35,6 @@ from streams.webhooks.feed import Feed
 from streams.webhooks.jobs import Jobs
 from streams.webhooks.subscription import SecretBox
 
-_REF = "#/components/schemas/{model}"
 _ROOMS = (
     (quotas, QUOTA_READ),
     (accounts, QUOTA_READ),
@@ -108,36 +102,5 @@ def create_app(
         )
     for room in _OPEN_ROOMS:
         app.include_router(room.router)
-    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+    app.openapi = cache(lambda: openapi_document(app, with_keys=settings.auth == "required"))  # type: ignore[method-assign]
     return app
-
-
-def _without_keys(document: dict[str, Any]) -> None:
-    """Say nothing of keys: this endpoint asks for none."""
-    document["components"].pop("securitySchemes", None)
-    for methods in document["paths"].values():
-        for operation in methods.values():
-            operation.pop("security", None)
-
-
-def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """The OpenAPI document, with the models that only bodies read by hand and problems refer to."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        components = document["components"]["schemas"]
-        _, problems = models_json_schema(
-            [
-                (Problem, "serialization"),
-                (decisions.NotSeen, "serialization"),
-                (WebhookRequest, "validation"),
-                (WebhookChange, "validation"),
-            ],
-            ref_template=_REF,
-        )
-        event = TypeAdapter(WireEvent).json_schema(ref_template=_REF)
-        for name, schema in (*problems["$defs"].items(), *event.pop("$defs").items(), ("WireEvent", event)):
-            components.setdefault(name, schema)
-        if settings.auth == "off":
-            _without_keys(document)
-        app.openapi_schema = document
-    return app.openapi_schema

@@ -10,6 +10,8 @@ from schemas.asyncapi import asyncapi_document
 from schemas.cloudevents import read_event
 from schemas.publish import FOLDER, event_schema, published, published_schemas
 from schemas.rejected_record import RejectedRecord
+from streams.api.openapi import EXAMPLES
+from streams.api.publish import FILE, published_openapi
 from streams.settings import Settings
 
 LINE = {"model": "H100 SXM", "quantity": 8}
@@ -20,6 +22,7 @@ PERSON = {"actor": "a person", "reason": "a reason"}
 def test_the_published_documents_are_fresh():
     found = {path.name: path.read_text() for path in FOLDER.iterdir()}
 
+    assert found.pop(FILE.name) == published_openapi(), "run `python -m streams.api.publish`"
     assert found == published(), "run `python -m schemas.publish`"
 
 
@@ -34,6 +37,23 @@ def test_the_asyncapi_document_names_the_topics_and_its_examples_are_events():
     assert referred <= published().keys()
     assert len({read_event(json.dumps(example).encode(), default_source="/test").id for example in examples}) == 1
     assert {name for channel in document["channels"].values() for name in channel["messages"]} == set(messages)
+
+
+@pytest.mark.parametrize(
+    "example", json.loads(EXAMPLES.read_text()), ids=lambda example: f"{example['method']} {example['path']}"
+)
+def test_an_example_of_a_call_keeps_to_the_openapi_document(example):
+    document = json.loads(published_openapi())
+    operation = document["paths"][example["path"]][example["method"].lower()]
+    content = operation["responses"][str(example["status"])]["content"]
+    [told] = [found for media_type, found in content.items() if media_type.endswith("json")]
+    pairs = [(told["schema"], example["answer"])]
+    if "request" in example:
+        pairs.append((operation["requestBody"]["content"]["application/json"]["schema"], example["request"]))
+
+    for schema, value in pairs:
+        Draft202012Validator(schema | {"components": document["components"]}).validate(value)
+    assert told["example"] == example["answer"]
 
 
 @pytest.mark.parametrize("name", sorted(published_schemas()))
