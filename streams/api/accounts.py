@@ -13,10 +13,10 @@ from ledger.book.read import Reader
 from ledger.errors import WrongCursor
 from ledger.rules.quota_status import meter_status
 from schemas.meter_status import MeterKind, MeterList
-from streams.api.answers import policy_in_force
+from streams.api.answers import check_country, policy_in_force
 from streams.api.csv_answer import DOCUMENTED, Format
 from streams.api.freshness import TAGGED, tagged
-from streams.api.parameters import Limit, cursor_form
+from streams.api.parameters import COUNTRY_FORM, Limit, cursor_form
 from streams.api.parts import PartsHere
 from streams.api.problems import documented
 
@@ -34,6 +34,13 @@ async def list_accounts(
     period: Annotated[
         str | None, Query(max_length=20, description="only of this one: `2026` (lpp), `2026-Q1` (nveu), `total` (uveu)")
     ] = None,
+    country: Annotated[
+        str | None,
+        Query(
+            description="only those whose name ends in it: installations and holders there, parents known by name",
+            json_schema_extra={"pattern": COUNTRY_FORM},
+        ),
+    ] = None,
     cursor: Annotated[str | None, cursor_form(4096, "^[A-Za-z0-9_-]+$")] = None,
     limit: Limit = 100,
     form: Format = "json",
@@ -41,14 +48,23 @@ async def list_accounts(
     """Every meter that anything was ever booked on, by account and period."""
     after = ("", "") if cursor is None else _place(cursor)
     today = parts.clock().astimezone(UTC).date()
-    found = await meter_list(parts.reader, kind, period, today, after=after, limit=limit)
+    if country is not None:
+        check_country(await policy_in_force(parts.reader), country)
+    found = await meter_list(parts.reader, kind, period, today, country=country, after=after, limit=limit)
     return tagged(request, found, found.freshness, as_csv=form == "csv")
 
 
 async def meter_list(
-    reader: Reader, kind: MeterKind | None, period: str | None, today: date, *, after: tuple[str, str], limit: int
+    reader: Reader,
+    kind: MeterKind | None,
+    period: str | None,
+    today: date,
+    *,
+    country: str | None,
+    after: tuple[str, str],
+    limit: int,
 ) -> MeterList:
-    """A page of meters behind a place, which is an account and a period; None asks for every kind or period.
+    """A page of meters behind a place, which is an account and a period; None asks for every kind, period or country.
 
     Raises:
         LedgerUnavailable: Redis does not answer, or no policy is adopted yet.
@@ -61,6 +77,7 @@ async def meter_list(
         for balance in await reader.accounts()
         for meter in kinds
         if balance.account.startswith(f"{meter}:") and period in (None, balance.period)
+        if country in (None, balance.account.rpartition(":")[2])
         if (place := _place_of(balance)) > after
     ]
     found.sort(key=lambda one: one[0])

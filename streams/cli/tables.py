@@ -147,9 +147,16 @@ def quota_sheet(item: QuotaStatus) -> RenderableType:
 
 def _forecast_line(forecast: Forecast) -> str:
     """When the cap is reached, and by which pace."""
-    told = f"used up about {forecast.exhausted_on}" if forecast.exhausted_on else "not used up in this period"
-    if forecast.earliest_on:
-        told += f" ({forecast.earliest_on} at the earliest, {forecast.latest_on or 'not in this period'} at the latest)"
+    if forecast.latest_on:
+        told = f"used up about {forecast.exhausted_on}, between {forecast.earliest_on} and {forecast.latest_on}"
+    elif forecast.exhausted_on:
+        told = (
+            f"used up about {forecast.exhausted_on}, {forecast.earliest_on} at the earliest, perhaps not in this period"
+        )
+    elif forecast.earliest_on:
+        told = f"used up on {forecast.earliest_on} at the earliest, more likely not in this period"
+    else:
+        told = "not used up in this period"
     return f"{told}, at {forecast.pace_tpp_per_week:,} TPP a week"
 
 

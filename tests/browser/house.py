@@ -52,9 +52,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(redis, ledger, auth="off"):
+async def house(redis, ledger, auth="off", policy="annual"):
     """A house of a new ledger."""
-    async with House(await open_desk(redis, ledger), redis, ledger, auth).serve() as served:
+    async with House(await open_desk(redis, ledger, policy), redis, ledger, auth).serve() as served:
         yield served
 
 

@@ -176,11 +176,27 @@ async def test_a_countrys_page_tells_and_draws_when_the_quota_will_be_used_up(re
         assert NOW.date().isoformat() < forecast["earliest_on"] < forecast["latest_on"] < "2026-12-31"
         async with opened(chromium, f"{ours.address}#/IN") as page:
             told = page.locator("#country .forecast")
-            await expect(told).to_contain_text(f"It will be used up about {forecast['exhausted_on']}")
-            await expect(told).to_contain_text(f"{forecast['earliest_on']} at the earliest")
-            await expect(told).to_contain_text(f"{forecast['latest_on']} at the latest")
+            await expect(told).to_contain_text(f"Used up about {forecast['exhausted_on']}")
+            await expect(told).to_contain_text(f"between {forecast['earliest_on']} and {forecast['latest_on']}")
             await expect(told).to_contain_text(forecast["method"])
             assert await page.locator(".plot .pace, .plot .range").count() == 2
+            assert page.complaints == []
+
+
+async def test_a_countrys_page_shows_the_meters_of_companies_there(redis, ledger, chromium):
+    async with house(redis, ledger, policy="diffusion") as ours:
+        company = {"name": "Example Cloud", "country": "IN", "headquarters": "IN"}
+        await ours.ship("IN", 64, consignee=company, authorization={"kind": "nveu"})
+        async with opened(chromium, f"{ours.address}#/IN") as page:
+            meters = page.get_by_role("region", name="Companies' own meters").locator("tbody tr")
+            await expect(meters).not_to_have_count(0)
+            assert {await cells.first.inner_text() for cells in [row.locator("td") for row in await meters.all()]} == {
+                "nveu:example cloud:IN:IN"
+            }
+            assert f"{64 * H100:,}" in await meters.first.inner_text()
+            await ours.ship("IN", 64, consignee=company, authorization={"kind": "nveu"})
+            await look_again(page)
+            await expect(meters.first).to_contain_text(f"{128 * H100:,}")
             assert page.complaints == []
 
 

@@ -298,10 +298,13 @@ def test_no_amount_is_cut_at_80_columns(capsys, monkeypatch):
     [
         (
             (12, 3, 20),
-            "used up about 2026-12-12 (2026-12-03 at the earliest, 2026-12-20 at the latest), at 5 TPP a week",
+            "used up about 2026-12-12, between 2026-12-03 and 2026-12-20, at 5 TPP a week",
         ),
-        ((12, 3, None), "used up about 2026-12-12 (2026-12-03 at the earliest, not in this period at the latest)"),
-        ((None, 3, None), "not used up in this period (2026-12-03 at the earliest, not in this period at the latest)"),
+        (
+            (12, 3, None),
+            "used up about 2026-12-12, 2026-12-03 at the earliest, perhaps not in this period, at 5 TPP a week",
+        ),
+        ((None, 3, None), "used up on 2026-12-03 at the earliest, more likely not in this period, at 5 TPP a week"),
         ((None, None, None), "not used up in this period, at 5 TPP a week"),
     ],
 )

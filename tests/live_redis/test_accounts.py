@@ -50,6 +50,18 @@ async def test_a_meter_says_how_much_is_used_of_its_limit(desk):
     assert (told["next"], told["freshness"]["applied_at"]) == (None, "2026-11-22T12:00:00Z")
 
 
+async def test_a_country_chooses_the_meters_whose_names_end_in_it(desk):
+    await desk.post(0, [shipment(1, "nveu", 30_000), shipment(2, "uveu", 30_000, holdings_tpp=9_000_000)])
+    named = shipment(3, "lpp", 5000)
+    named["consignee"] |= {"id": None, "name": "Example Cloud"}
+    await desk.post(0, [named])
+    found = (await asked(desk, country="IN"))["items"]
+
+    assert {meter["account"] for meter in found} == {"lpp:example cloud:IN", "nveu:lei:1:IN", "uveu:lei:1:IN"}
+    assert (await asked(desk, country="AE"))["items"] == []
+    assert (await desk.http.get("/v1/accounts?country=UK")).status_code == 422
+
+
 async def test_a_share_of_holdings_has_no_limit_of_its_own(desk):
     await desk.post(0, [shipment(1, "uveu", 30_000, holdings_tpp=1_000_000)])
     found = (await asked(desk, kind="uveu"))["items"]

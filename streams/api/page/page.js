@@ -7,6 +7,7 @@ const POLL_MS = 5000;
 const ALERTS_SHOWN = 100;
 const ENTRIES_SHOWN = 25;
 const ENTRIES_PLOTTED = 5000;
+const METERS_SHOWN = 100;
 
 const STATUS_WORDS = {
   prohibited: "prohibited", unlimited: "no cap", exceeded: "exceeded", exhausted: "exhausted", near_cap: "near cap",
@@ -451,9 +452,10 @@ function balanceOverTime(entries, quota, begin) {
 
 /** When the quota will be used up, in words. */
 function forecastText({ exhausted_on, earliest_on, latest_on, pace_tpp_per_week, method }) {
-  const day = exhausted_on ? `It will be used up about ${exhausted_on}` : "It will not be used up in this period";
-  const range = earliest_on ? `, ${earliest_on} at the earliest and ${latest_on ?? "not in this period"} at the latest` : "";
-  return `${day}${range}, at ${tpp(pace_tpp_per_week)} TPP a week. ${method}`;
+  const day = latest_on ? `Used up about ${exhausted_on}, between ${earliest_on} and ${latest_on}`
+    : exhausted_on ? `Used up about ${exhausted_on}, ${earliest_on} at the earliest, perhaps not in this period`
+      : earliest_on ? `Used up on ${earliest_on} at the earliest, more likely not in this period` : "Not used up in this period";
+  return `${day}, at ${tpp(pace_tpp_per_week)} TPP a week. ${method}`;
 }
 
 /** The recent pace drawn on from today, and on the cap the days between which it may be reached. */
@@ -518,7 +520,13 @@ function entriesView(entries) {
   return holder;
 }
 
-function countryView(quota, entries, alerts) {
+function metersView(meters) {
+  return table("Companies' own meters", ["Account", "Period", "Used", "#Posted, TPP", "#Cap, TPP", "Status"],
+    meters.map((meter) => [meter.account, meter.period, percent(meter.used_ratio), tpp(meter.posted_tpp),
+      tpp(meter.cap_tpp), meter.status === null ? "—" : statusText(meter)]));
+}
+
+function countryView(quota, meters, entries, alerts) {
   const card = (heading, ...content) => element("section", { class: "card" },
     element("div", { class: "head" }, element("h2", {}, heading)), ...content);
   const period = element("input", { value: quota.period, size: 9, "aria-label": "Period" });
@@ -547,6 +555,7 @@ function countryView(quota, entries, alerts) {
     card("Balance over time", entries.length ? plot(entries, quota)
       : element("p", { class: "quiet" }, `Nothing is posted in ${quota.period} yet.`),
     quota.forecast && element("p", { class: "quiet forecast" }, forecastText(quota.forecast)), ...older),
+    ...(meters.length ? [card("Companies' own meters", metersView(meters))] : []),
     element("div", { class: "columns" },
       card("Entries", entries.length ? entriesView(entries) : element("p", { class: "quiet" }, "There are none.")),
       element("div", {}, card("Levels", levels), card("Alerts", alerts === null
@@ -560,7 +569,8 @@ async function showCountry() {
   const { country, period } = open;
   const query = period ? `?period=${encodeURIComponent(period)}` : "";
   const quota = await call(`/v1/quotas/${encodeURIComponent(country)}${query}`);
-  const said = JSON.stringify({ ...quota, freshness: null });
+  const { items: meters } = await call(`/v1/accounts?limit=${METERS_SHOWN}&country=${country}`);
+  const said = JSON.stringify([{ ...quota, freshness: null }, meters]);
   if (said === open.shown) return;
   const [entries, alerts] = await Promise.all([
     entriesOf(country, quota.period),
@@ -571,7 +581,7 @@ async function showCountry() {
   ]);
   if (country !== open.country || period !== open.period) return; // the person went on meanwhile
   const first = open.shown === null;
-  byId("country").replaceChildren(...countryView(quota, entries, alerts));
+  byId("country").replaceChildren(...countryView(quota, meters, entries, alerts));
   open.shown = said;
   document.title = `${quota.name}: compute quota`;
   if (first) byId("country").firstChild.focus();
