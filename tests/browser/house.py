@@ -37,9 +37,9 @@ class House:
             return (await http.get(f"/v1/quotas/{country}")).json()
 
     @asynccontextmanager
-    async def serve(self):
-        """Its address, while it is served."""
-        server = Server(self.app)
+    async def serve(self, port=0):
+        """Its address, while it is served; on a free port, unless one is named."""
+        server = Server(self.app, port)
         task = asyncio.create_task(server.serve())
         await server.listening.wait()
         host, port = server.servers[0].sockets[0].getsockname()[:2]

@@ -2,8 +2,10 @@
 
 import json
 import os
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -247,6 +249,21 @@ async def test_text_from_elsewhere_stays_text(redis, ledger, chromium):
 
 
 # ------------------------------------------------------------------------------------------------ Keys and what is away
+
+
+async def test_alerts_that_were_told_while_the_endpoint_was_restarted_are_not_missed(redis, ledger, chromium):
+    async with AsyncExitStack() as stack:
+        async with house(redis, ledger) as ours:
+            page = await stack.enter_async_context(opened(chromium, ours.address))
+            await ours.ship("KP", 1)
+            await expect(page.locator("#feed li")).to_have_count(1)
+        await expect(page.locator("#live")).to_have_text("connecting again…")
+        await ours.ship("IR", 1)
+        await stack.enter_async_context(ours.serve(urlsplit(ours.address).port))
+        await expect(page.locator("#feed li").first).to_contain_text("Iran is in Tier 3")
+        await expect(page.locator("#live")).to_have_text("● live")
+        await expect(page.locator("#feed li")).to_have_count(2)
+        await expect(page.locator("#trouble")).to_be_hidden()
 
 
 async def test_a_key_is_asked_for_once_and_kept_where_no_script_reads_it(redis, ledger, chromium):

@@ -46,10 +46,12 @@ def caller(app, host="127.0.0.1"):
 
 
 class Server(uvicorn.Server):
-    """A server on a free port that says when it listens."""
+    """A server that says when it listens; on a free port, unless one is named."""
 
-    def __init__(self, app):
-        super().__init__(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1, lifespan="off"))
+    def __init__(self, app, port=0):
+        super().__init__(
+            uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1, lifespan="off")
+        )
         self.listening = asyncio.Event()
 
     async def startup(self, sockets=None):
