@@ -21,6 +21,9 @@ DOCUMENTED: dict[str, Any] = {"content": {"text/csv": {"schema": {"type": "strin
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001  spreadsheets take the wide ones too
 _APART = {"freshness"}
 
+_UTF_8 = "\ufeff"
+"""The byte order mark, without which Excel takes UTF-8 for something else: "Türkiye" would be none."""
+
 
 def csv_text(answer: BaseModel) -> str:
     """The items of a list's answer, with the fields' names as the first line; nothing of it changes with freshness.
@@ -35,7 +38,7 @@ def csv_text(answer: BaseModel) -> str:
     writer.writerow(columns)
     for item in answer.model_dump(mode="json", include={"items"})["items"]:
         writer.writerow([_cell(item[name]) for name in columns])
-    return text.getvalue()
+    return _UTF_8 + text.getvalue()
 
 
 def csv_headers(request: Request, following: str | None) -> dict[str, str]:
@@ -49,7 +52,8 @@ def csv_headers(request: Request, following: str | None) -> dict[str, str]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        computed = value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA)  # spaces before it are passed over
+        return f"'{value}" if computed else value
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False)

@@ -101,7 +101,7 @@ async def test_the_list_is_csv_too_and_has_a_tag(desk):
         "/v1/accounts", headers={"If-None-Match": (await desk.http.get("/v1/accounts")).headers["ETag"]}
     )
 
-    header, row = sheet.text.splitlines()
+    header, row = sheet.content.decode("utf-8-sig").splitlines()
     assert header.startswith("account,kind,period,cap_tpp,posted_tpp")
     assert row.startswith("lpp:=cmd,lpp,2026,26900000,5000")
     assert again.status_code == 304
