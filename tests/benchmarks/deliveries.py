@@ -118,8 +118,7 @@ BAD = ("down", "slow", "hanging", "redirecting", "lying")
 
 def measure(ground, folder, register, told, bad_count):
     """One run on a ledger of its own: what healthy receivers saw, and what the sender took."""
-    settings = _settings(ground, folder, told)
-    box = SecretBox(settings.secret_key)
+    settings = settings_of_own(ground, folder, told.partitions)
     good_count = told.endpoints - told.bad
     with Receivers().listening() as receivers, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound and not listening: refused
@@ -128,9 +127,7 @@ def measure(ground, folder, register, told, bad_count):
         urls += [f"{down if way == 'down' else base}/{way}/{way}" for way in islice(cycle(BAD), bad_count)]
         producer, processes = make_producer(settings), parts.Processes(folder, register)
         try:
-            hooks = [create(WebhookRequest(url=url), box, now=datetime.now(UTC))[0] for url in urls]
-            records = [(hook.setting_key.encode(), hook.to_record(), []) for hook in hooks]
-            send_all(producer, settings.topic_settings, records)
+            subscribe(producer, settings, urls)
             processes.start("worker", settings)
             sender = processes.start("sender", settings)
             _tell(producer, settings, WARM_UP, told.rate)
@@ -145,9 +142,9 @@ def measure(ground, folder, register, told, bad_count):
                 "bad": bad_count,
                 "deliveries": len(found),
                 "seconds": round(time.monotonic() - began, 1),
-                "p50_ms": _share(found, 0.5),
-                "p99_ms": _share(found, 0.99),
-                "max_ms": _share(found, 1),
+                "p50_ms": quantile_ms(found, 0.5),
+                "p99_ms": quantile_ms(found, 0.99),
+                "max_ms": quantile_ms(found, 1),
                 "sender_peak_mb": _peak_mb(sender.process.pid),
             }
         finally:
@@ -155,16 +152,17 @@ def measure(ground, folder, register, told, bad_count):
             producer.close(timeout=5)
 
 
-def _settings(ground, folder, told):
+def settings_of_own(ground, folder, partitions):
+    """The settings of a new ledger with topics of its own, whose webhooks may reach this machine."""
     unique = uuid.uuid4().hex[:8]
     topics = {f"topic_{name}": f"{name}-{unique}" for name in ("shipments", "rejected", "alerts", "settings")}
     for name, topic in topics.items():
-        ground.broker.make_topic(topic, told.partitions if name == "topic_shipments" else 1)
+        ground.broker.make_topic(topic, partitions if name == "topic_shipments" else 1)
     return Settings(
         kafka_bootstrap=ground.broker.bootstrap,
         kafka_api_version=ground.broker.api_version,
         redis_url=SecretStr(ground.server.url),
-        ledger=f"deliveries-{unique}",
+        ledger=f"benchmark-{unique}",
         auth="off",
         secret_key=SecretStr("a key of the benchmark"),
         webhook_allow="127.0.0.0/8",
@@ -173,18 +171,35 @@ def _settings(ground, folder, told):
     )
 
 
-def _tell(producer, settings, count, rate) -> None:
-    """Produce shipments to Tier 3, each of which is one alert, at a steady rate."""
+def subscribe(producer, settings, urls) -> None:
+    """Have the ledger's sender post every alert to each of these."""
+    box = SecretBox(settings.secret_key)
+    hooks = [create(WebhookRequest(url=url), box, now=datetime.now(UTC))[0] for url in urls]
+    send_all(producer, settings.topic_settings, [(hook.setting_key.encode(), hook.to_record(), []) for hook in hooks])
+
+
+def paced(count, rate):
+    """The numbers of so many events, each when its time has come at a steady rate (a second)."""
     began = time.monotonic()
     for number in range(count):
         if (early_s := began + number / rate - time.monotonic()) > 0:
             time.sleep(early_s)
-        produced_ns = time.time_ns()
-        shipment = {
-            "id": f"{produced_ns}-{number}", "shipment_id": f"P-{produced_ns}", "shipped_at": "2026-03-01T00:00:00Z",
-            "destination": "KP", "lines": [{"model": "H100 SXM", "quantity": 1}],
-        }  # fmt: skip
-        producer.send(settings.topic_shipments, value=json.dumps(shipment).encode())
+        yield number
+
+
+def shipment(produced_ns, number, destination):
+    """A record's value: one H100, produced at that moment, which receivers find in the alert that it gives rise to."""
+    value = {
+        "id": f"{produced_ns}-{number}", "shipment_id": f"P-{produced_ns}", "shipped_at": "2026-03-01T00:00:00Z",
+        "destination": destination, "lines": [{"model": "H100 SXM", "quantity": 1}],
+    }  # fmt: skip
+    return json.dumps(value).encode()
+
+
+def _tell(producer, settings, count, rate) -> None:
+    """Produce shipments to Tier 3, each of which is one alert."""
+    for number in paced(count, rate):
+        producer.send(settings.topic_shipments, value=shipment(time.time_ns(), number, "KP"))
     producer.flush(60)
 
 
@@ -197,8 +212,8 @@ def _wait(receivers, good_count, count) -> None:
         time.sleep(0.05)
 
 
-def _share(found, share):
-    """A quantile, in ms."""
+def quantile_ms(found, share):
+    """Of sorted seconds."""
     return round(1000 * found[min(len(found) - 1, int(share * len(found)))], 1)
 
 

@@ -11,6 +11,8 @@ import pytest
 from ledger.policy import shipped_policies
 from tests.benchmarks.candidates import CANDIDATES
 from tests.benchmarks.deliveries import table as deliveries_table
+from tests.benchmarks.latency import PHASES
+from tests.benchmarks.latency import table as latency_table
 from tests.benchmarks.report import table
 from tests.benchmarks.traffic import KINDS
 from tests.parts import ROOT, environment_without_settings
@@ -92,6 +94,23 @@ def test_the_short_form_of_deliveries_runs_beside_receivers_that_fail_in_every_w
     assert all(0 < run["p50_ms"] <= run["p99_ms"] <= run["max_ms"] < 10_000 for run in told["runs"])
     assert all(run["sender_peak_mb"] < 300 for run in told["runs"])
     assert deliveries_table(told["runs"]).count("\n") == 3
+
+
+def test_the_short_form_of_latency_sees_every_shipment_in_every_way(request):
+    done = benchmark("--short", "--json", module="tests.benchmarks.latency")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    for why in told["machine"]["stand_ins"]:
+        assert not REQUIRE_REAL, why
+        request.node.user_properties.append(("stand_in", why))
+
+    assert [row["phase"] for row in told["phases"]] == [phase.name for phase in PHASES]
+    for row in told["phases"]:
+        assert row["kafka"]["seen"] == row["redis"]["seen"] == row["shipments"]
+        assert row["webhook"]["seen"] == 4
+        assert 0 < row["endpoint"]["seen"] < row["shipments"]
+        assert all(0 < row[way]["p50_ms"] <= row[way]["p99_ms"] for way in ("kafka", "redis", "endpoint", "webhook"))
+    assert latency_table(told["phases"]).count("\n") == len(PHASES)
 
 
 def test_the_endpoint_is_measured_beside_an_empty_route():
