@@ -145,7 +145,7 @@ def measure(ground, folder, register, told, bad_count):
                 "p50_ms": quantile_ms(found, 0.5),
                 "p99_ms": quantile_ms(found, 0.99),
                 "max_ms": quantile_ms(found, 1),
-                "sender_peak_mb": _peak_mb(sender.process.pid),
+                "sender_peak_mb": memory_mb(sender.process.pid, "VmHWM"),
             }
         finally:
             end_all(processes.all)
@@ -217,8 +217,9 @@ def quantile_ms(found, share):
     return round(1000 * found[min(len(found) - 1, int(share * len(found)))], 1)
 
 
-def _peak_mb(pid):
-    found = re.search(r"VmHWM:\s+([0-9]+) kB", Path(f"/proc/{pid}/status").read_text())
+def memory_mb(pid, field):
+    """What a process has in memory: `VmRSS`, or `VmHWM`, the most it ever had."""
+    found = re.search(rf"{field}:\s+([0-9]+) kB", Path(f"/proc/{pid}/status").read_text())
     return round(int(found[1]) / 1024)
 
 

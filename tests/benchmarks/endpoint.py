@@ -92,9 +92,9 @@ async def _measured(folder: Path, calls: int, rounds: int) -> list[dict[str, obj
                 for name, path, asked in ROWS:
                     which = 0 if name == "empty route" else 1
                     caller = _Caller(list(ports.values())[which], path, held=bool(asked))
-                    before, redis_before = _cpu_s(children[which]), await _redis_cpu_s(redis)
+                    before, redis_before = cpu_s(children[which]), await _redis_cpu_s(redis)
                     took = await caller.call(calls)
-                    cpu_us = (_cpu_s(children[which]) - before) / calls * 1e6
+                    cpu_us = (cpu_s(children[which]) - before) / calls * 1e6
                     redis_us = (await _redis_cpu_s(redis) - redis_before) / calls * 1e6
                     spent[name].append((cpu_us, redis_us, calls / took, caller.size))
             await redis.aclose()
@@ -173,7 +173,8 @@ class _Caller:
         writer.close()
 
 
-def _cpu_s(child: Child) -> float:
+def cpu_s(child: Child) -> float:
+    """CPU seconds that a process has spent, all threads, user and kernel, to a hundredth."""
     fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 

@@ -32,6 +32,10 @@ class Ground:
     def fill(self, topic: str, values: Iterable[bytes], partitions: int) -> None:
         """Make a topic and put these records on it, one partition after the other."""
         self.broker.make_topic(topic, partitions)
+        self.produce(topic, values, partitions)
+
+    def produce(self, topic: str, values: Iterable[bytes], partitions: int) -> None:
+        """Put these records on a topic, one partition after the other."""
         producer = Producer({"bootstrap.servers": self.broker.bootstrap, "linger.ms": 50, "acks": "all"})
         for number, value in enumerate(values):
             producer.produce(topic, value, partition=number % partitions)

@@ -90,21 +90,17 @@ class Meter:
         self.count += events
         if self._first is None:
             if self.count >= self._job.warm_up:
-                redis_cpu_s = self._redis_cpu_s()
-                self._first = self._mark(redis_cpu_s)
+                spent_s = redis_cpu_s(self._redis)
+                self._first = self._mark(spent_s)
         elif self._second is None and self.count >= self._job.warm_up + self._job.measured:
             self._second = self._mark(0.0)
-            self._second.redis_cpu_s = self._redis_cpu_s()
+            self._second.redis_cpu_s = redis_cpu_s(self._redis)
         if self.done:
             self._tell()
 
     def _mark(self, redis_cpu_s: float) -> Measured:
         stages = dict(self.stages)
         return Measured(self.count, time.perf_counter(), time.process_time(), redis_cpu_s, stages)
-
-    def _redis_cpu_s(self) -> float:
-        told: Any = self._redis.info("cpu")
-        return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
 
     def _tell(self) -> None:
         first, second = self._first, self._second
@@ -120,6 +116,12 @@ class Meter:
         unfinished = Path(f"{self._job.result}.part")
         unfinished.write_text(json.dumps(asdict(between)))
         unfinished.replace(self._job.result)
+
+
+def redis_cpu_s(redis: Redis) -> float:
+    """CPU seconds that Redis has spent, user and kernel."""
+    told: Any = redis.info("cpu")
+    return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
 
 
 def give_up(why: str) -> NoReturn:

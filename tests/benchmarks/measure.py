@@ -5,10 +5,12 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
+
+from redis import Redis
 
 from ledger.book.keys import Keys
 from ledger.policy import load_policy
@@ -139,7 +141,7 @@ def _run(ground: Ground, name: str, number: int, topic: Topic, folder: Path) -> 
     measured = Measured(**json.loads(Path(job.result).read_text()))
     if not CANDIDATES[name].books:
         return Run(name, topic.kind, number, measured, None, 0)
-    _check(ground, job, topic)
+    check_books(ground.redis, name, job.ledger, kept=job.total, expected=topic.expected)
     kept_bytes = ground.redis.info("memory")["used_memory"] - empty_bytes
     return Run(name, topic.kind, number, measured, kept_bytes, job.total)
 
@@ -200,18 +202,21 @@ def _measure(ground: Ground, job: Job, folder: Path, event_s: float) -> None:
         end_all([child])
 
 
-def _check(ground: Ground, job: Job, topic: Topic) -> None:
-    keys = Keys(job.ledger)
-    kept = ground.redis.hlen(keys.ids)
-    if kept != job.total:
-        raise Failed(f"{job.candidate} knows {kept} events of {job.total}")
-    found = {
-        name.decode(): int(record.split(b" ", 1)[0]) for name, record in ground.redis.hgetall(keys.balances).items()
-    }
+def check_books(redis: Redis, name: str, ledger: str, *, kept: int, expected: Mapping[str, int]) -> None:
+    """Compare what a ledger holds with what was sent to it.
+
+    Raises:
+        Failed: it knows more or fewer events than it should, or has other balances (`account|period` -> TPP).
+    """
+    keys = Keys(ledger)
+    known = redis.hlen(keys.ids)
+    if known != kept:
+        raise Failed(f"{name} knows {known} events of {kept}")
+    found = {name.decode(): int(record.split(b" ", 1)[0]) for name, record in redis.hgetall(keys.balances).items()}
     wrong = {
-        name: (found.get(name), topic.expected.get(name))
-        for name in sorted({*found, *topic.expected})
-        if found.get(name) != topic.expected.get(name)
+        name: (found.get(name), expected.get(name))
+        for name in sorted({*found, *expected})
+        if found.get(name) != expected.get(name)
     }
     if wrong:
-        raise Failed(f"{job.candidate} booked other sums than were sent (booked, sent): {wrong}")
+        raise Failed(f"{name} booked other sums than were sent (booked, sent): {wrong}")

@@ -11,6 +11,8 @@ import pytest
 from ledger.policy import shipped_policies
 from tests.benchmarks.candidates import CANDIDATES
 from tests.benchmarks.deliveries import table as deliveries_table
+from tests.benchmarks.growth import comparisons
+from tests.benchmarks.growth import table as growth_table
 from tests.benchmarks.latency import PHASES
 from tests.benchmarks.latency import table as latency_table
 from tests.benchmarks.report import table
@@ -36,6 +38,9 @@ def benchmark(*arguments, module="tests.benchmarks"):
 
 OURS = {name: row for name, row in CANDIDATES.items() if row.in_table and not row.peer}
 """The peers' environment takes a minute to install: `python -m tests.benchmarks --short` runs their rows too."""
+
+GROWN = ("workers", "duplicates")
+"""A new ledger is started for each measurement, which takes seconds: the other comparisons differ in numbers alone."""
 
 
 def test_the_short_form_runs_and_prints_every_row_that_needs_no_packages_of_others(request):
@@ -111,6 +116,20 @@ def test_the_short_form_of_latency_sees_every_shipment_in_every_way(request):
         assert 0 < row["endpoint"]["seen"] < row["shipments"]
         assert all(0 < row[way]["p50_ms"] <= row[way]["p99_ms"] for way in ("kafka", "redis", "endpoint", "webhook"))
     assert latency_table(told["phases"]).count("\n") == len(PHASES)
+
+
+def test_the_short_form_of_growth_compares_and_looks_at_memory(request):
+    done = benchmark("--short", "--json", "--only", *GROWN, "memory", module="tests.benchmarks.growth")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    for why in told["machine"]["stand_ins"]:
+        assert not REQUIRE_REAL, why
+        request.node.user_properties.append(("stand_in", why))
+
+    assert [row["what"] for row in told["rows"]] == [comparisons(1)[name].title for name in GROWN]
+    assert all(row["ratio"] > 0 and row[size]["redis_us"] > 0 for row in told["rows"] for size in ("small", "large"))
+    assert 0 < told["memory"]["lowest_mb"] <= told["memory"]["highest_mb"] < 300
+    assert growth_table(told).count("\n") == len(GROWN) + 1
 
 
 def test_the_endpoint_is_measured_beside_an_empty_route():
