@@ -15,7 +15,7 @@ from ledger.book.script import connect
 from ledger.rules.adoptions import Rulebook
 from schemas.decision import Decision
 from schemas.quota_status import Freshness
-from streams.kafka.producer import make_producer, parse_bootstrap, send_all
+from streams.kafka.producer import close_producer, make_producer, parse_bootstrap, send_all
 from streams.settings import Settings
 from tests.parts import wait_until
 
@@ -38,7 +38,7 @@ class LiveDesk:
         self.producer = make_producer(settings)
 
     def close(self) -> None:
-        self.producer.close(timeout=5)
+        close_producer(self.producer)
         self.redis.close()
 
     def produce(self, said: Iterable[dict[str, Any] | bytes | None], headers: Any = ()) -> None:

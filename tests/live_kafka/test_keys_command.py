@@ -32,6 +32,7 @@ class Desk(LiveDesk):
         return CliRunner().invoke(app, ["keys", *arguments], env=environment_of(self.settings))
 
     def create(self, *scopes):
+        wait_until(lambda: self.redis.exists(self.keys.adoptions), "a worker at work")
         done = self.command("create", *(word for scope in scopes for word in ("--scope", scope)))
         assert done.exit_code == 0, done.output
         return done.stdout.strip()
