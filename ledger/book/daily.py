@@ -57,6 +57,7 @@ class DailyBookings:
         self._redis = redis
         self._keys = Keys(ledger)
         self._kept: dict[str, _Read] = {}
+        self._reading = asyncio.Lock()
 
     async def of(self, balances: Collection[AccountBalance]) -> dict[str, BookedByDay]:
         """What was booked on each of these accounts of one period, by its name, up to this balance or a later one.
@@ -67,13 +68,19 @@ class DailyBookings:
             LedgerUnavailable: Redis does not answer.
         """
         names = {field_of(balance.account, balance.period): balance for balance in balances}
+        async with self._reading:  # for all who ask meanwhile
+            reads = await self._up_to_date(names)
+        return {balance.account: reads[name].by_day for name, balance in names.items()}
+
+    async def _up_to_date(self, names: Mapping[str, AccountBalance]) -> dict[str, _Read]:
+        """The lists of these accounts, by the names of their fields, read as far as their balances go."""
         reads = {name: self._kept.get(name, _Read()) for name in names}
         behind = {name: reads[name] for name, balance in names.items() if reads[name].balance != balance}
         reads |= await self._read_on(behind)
         replaced = [name for name in behind if not reads[name].agrees]
         reads |= await self._read_on(dict.fromkeys(replaced, _Read()))
         self._kept |= reads
-        return {balance.account: reads[name].by_day for name, balance in names.items()}
+        return reads
 
     async def _read_on(self, reads: Mapping[str, _Read]) -> dict[str, _Read]:
         """The same lists, read to their ends, each together with its balance of that moment."""

@@ -1,5 +1,6 @@
 """The forecast on a real Redis: by bookings that are read once, right after Redis went back, told everywhere alike."""
 
+import asyncio
 import random
 from datetime import date, timedelta
 
@@ -104,6 +105,18 @@ async def test_bookings_are_read_once_and_anew_after_redis_went_back(any_redis, 
     await ship(*"mnopq")
     kept, late = await both()
     assert kept == late
+
+
+async def test_many_who_ask_at_once_have_the_bookings_read_once(redis, ledger, monkeypatch):
+    desk = await open_desk(redis, ledger)
+    await weekly(desk, 1_000, 12)
+    read = []
+    told = daily.columns
+    monkeypatch.setattr(daily, "columns", lambda element: read.append(element) or told(element))
+    found = await asyncio.gather(*(quota_of(desk.reader, "IN", None, TODAY) for _ in range(20)))
+
+    assert len({answer.model_dump_json() for answer in found}) == 1
+    assert len(read) == 1, "the weeks were posted in one run"
 
 
 async def test_the_tag_changes_with_the_day_or_a_booking_and_with_nothing_else(redis, ledger):
