@@ -103,8 +103,7 @@ async def _of_redis(redis: Redis, now: Callable[[], datetime], versions: dict[st
         ahead_s = int(seconds) + int(microseconds) / 1e6 - now().timestamp()
         told: dict[str, Any] = await asked(redis.info())
     except LedgerUnavailable as failure:
-        advice = "ask as the worker's user (streams/deploy/users.acl)"
-        return [*answers, Check(part="redis", state="unknown", told=str(failure), advice=advice)]
+        return [*answers, Check(part="redis", state="unknown", told=str(failure), advice="ask as the worker's user")]
     versions["redis-server"] = str(told.get("valkey_version") or told["redis_version"])
     return answers + look_at_redis(told, ahead_s)
 

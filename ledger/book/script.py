@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ledger.errors import LedgerUnavailable
@@ -45,6 +45,11 @@ async def asked(answer: Any) -> Any:
         return await answer
     except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as failure:
         raise LedgerUnavailable(f"Redis does not answer: {failure}") from failure
+    except NoPermissionError as failure:
+        advice = (
+            "the user in QUOTA_REDIS_URL is not the one for this, or Redis lacks a rule of streams/deploy/users.acl"
+        )
+        raise LedgerUnavailable(f"Redis refuses this: {failure}; {advice}") from failure
     except ResponseError as failure:
         text = str(failure)
         if isinstance(failure, NoScriptError) or text.startswith(_PASSING) or _names_a_passing_code(failure):
@@ -89,10 +94,4 @@ def _read(path: Path) -> tuple[str, str]:
 
 def _names_a_passing_code(failure: RedisError) -> bool:
     """redis-py has classes of its own for some codes, and cuts the code off their text."""
-    return type(failure).__name__ in {
-        "BusyLoadingError",
-        "ReadOnlyError",
-        "OutOfMemoryError",
-        "MasterDownError",
-        "NoPermissionError",
-    }
+    return type(failure).__name__ in {"BusyLoadingError", "ReadOnlyError", "OutOfMemoryError", "MasterDownError"}
