@@ -12,7 +12,10 @@ policy           what is shown of policies, and where two differ
 simulation       two policies over the same events
 unsettled        events that wait for another, lines that wait for a person
 webhook          a subscription, as it is asked for and as it is shown
+checkup          what the doctor found
 problem          an error over HTTP
+examples         calls, and what a ledger answered to them
 asyncapi         the topics as one AsyncAPI document
-published/       the same as JSON Schema documents, and the AsyncAPI one, printed by `python -m schemas.publish`
+published/       the same as JSON Schema documents, and the AsyncAPI one, printed by `python -m schemas.publish`,
+                 and the calls as OpenAPI, printed by `python -m streams.api.publish`
 """

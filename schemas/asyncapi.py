@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from schemas.examples import example_alert
 from schemas.rejected_record import REJECT_REASONS
 
 Document = dict[str, Any]
@@ -90,6 +91,7 @@ def _messages() -> Document:
                 "properties": {"shipment-time": {"type": "string", "description": "Kafka time of its record, in ms"}},
             },
             "payload": _schema("quota-alert"),
+            "examples": [{"payload": example_alert()}],
         },
     }
 

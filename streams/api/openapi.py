@@ -1,7 +1,5 @@
 """The endpoint's OpenAPI document: what FastAPI knows of the routes, the models that it does not, and real answers."""
 
-import json
-from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,15 +7,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from schemas.examples import examples
 from schemas.problem import MEDIA_TYPE, Problem
 from schemas.shipment_event import WireEvent
 from schemas.webhook import WebhookChange, WebhookRequest
 from streams.api.decisions import NotSeen
 
 Document = dict[str, Any]
-
-EXAMPLES = files("streams.api").joinpath("examples.json")
-"""Calls and what a ledger answered to them; a test makes them anew and compares."""
 
 _REF = "#/components/schemas/{model}"
 
@@ -51,7 +47,7 @@ def openapi_document(app: FastAPI, *, with_keys: bool) -> Document:
 
 def _show_examples(document: Document) -> None:
     """Put each example where it belongs: the body of a request, and its answer."""
-    for example in json.loads(EXAMPLES.read_text()):
+    for example in examples():
         operation = document["paths"][example["path"]][example["method"].lower()]
         if "request" in example:
             operation["requestBody"]["content"]["application/json"]["example"] = example["request"]

@@ -8,9 +8,9 @@ from jsonschema import Draft202012Validator
 
 from schemas.asyncapi import asyncapi_document
 from schemas.cloudevents import read_event
+from schemas.examples import examples
 from schemas.publish import FOLDER, event_schema, published, published_schemas
 from schemas.rejected_record import RejectedRecord
-from streams.api.openapi import EXAMPLES
 from streams.api.publish import FILE, published_openapi
 from streams.settings import Settings
 
@@ -30,18 +30,18 @@ def test_the_asyncapi_document_names_the_topics_and_its_examples_are_events():
     document = asyncapi_document()
     messages = document["components"]["messages"]
     referred = {message["payload"]["$ref"][2:] for message in messages.values() if "$ref" in message["payload"]}
-    examples = [example["payload"] for message in messages.values() for example in message.get("examples", ())]
+    [alert] = [example["payload"] for example in messages["alert"]["examples"]]
+    shipments = [messages[name]["examples"][0]["payload"] for name in ("shipmentStructured", "shipmentBare")]
     defaults = {Settings.model_fields[f"topic_{name}"].default for name in ("shipments", "rejected", "alerts")}
 
     assert {channel["address"] for channel in document["channels"].values()} == defaults
     assert referred <= published().keys()
-    assert len({read_event(json.dumps(example).encode(), default_source="/test").id for example in examples}) == 1
+    assert len({read_event(json.dumps(example).encode(), default_source="/test").id for example in shipments}) == 1
+    Draft202012Validator(json.loads(published()["quota-alert.schema.json"])).validate(alert)
     assert {name for channel in document["channels"].values() for name in channel["messages"]} == set(messages)
 
 
-@pytest.mark.parametrize(
-    "example", json.loads(EXAMPLES.read_text()), ids=lambda example: f"{example['method']} {example['path']}"
-)
+@pytest.mark.parametrize("example", examples(), ids=lambda example: f"{example['method']} {example['path']}")
 def test_an_example_of_a_call_keeps_to_the_openapi_document(example):
     document = json.loads(published_openapi())
     operation = document["paths"][example["path"]][example["method"].lower()]

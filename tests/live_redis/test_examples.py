@@ -1,6 +1,7 @@
-"""The examples of the OpenAPI document are real: the same calls of a ledger of today are answered alike.
+"""The examples of the published documents are real: the same calls of a ledger of today are answered alike.
 
-`KEEP_EXAMPLES=1 pytest -n 0 tests/live_redis/test_examples.py` writes them anew; then `python -m streams.api.publish`.
+`KEEP_EXAMPLES=1 pytest -n 0 tests/live_redis/test_examples.py` writes them anew; then `python -m schemas.publish`
+and `python -m streams.api.publish`.
 """
 
 import json
@@ -18,7 +19,7 @@ from tests.live_redis.endpoint import caller, endpoint
 from tests.live_redis.test_deliveries import Desk as DeliveryDesk
 from tests.live_redis.test_deliveries import Record, Run
 
-KEPT = Path(__file__).parents[2] / "streams" / "api" / "examples.json"
+KEPT = Path(__file__).parents[2] / "schemas" / "examples.json"
 DRAWN = re.compile(r"whsec_[\w+/=-]+|[0-9a-f]{8,}")
 """What is drawn by lot, or follows from all that a policy says."""
 
