@@ -5,8 +5,8 @@ from hashlib import blake2b
 
 
 def digest_of_key(source: str, event_id: str) -> bytes:
-    """The 16 bytes under which an event is remembered."""
-    return blake2b(f"{source}\0{event_id}".encode(), digest_size=16).digest()
+    """The 12 bytes under which an event is remembered."""
+    return blake2b(f"{source}\0{event_id}".encode(), digest_size=12).digest()
 
 
 def digest_of_content(value: bytes, headers: Iterable[tuple[str, bytes]] = ()) -> bytes:

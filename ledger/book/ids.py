@@ -1,6 +1,6 @@
 """The ledger's memory of events: what is remembered of each.
 
-`ids` maps the 16-byte digest of (source, id) to 16 bytes: digest of the content (8), kind (1), place (7). The place of
+`ids` maps the 12-byte digest of (source, id) to 16 bytes: digest of the content (8), kind (1), place (7). The place of
 a posted event is its journal entry's number (5) and its index in that entry (2). An event that others name before it
 came is awaited: it has a kind, and nothing else. The digests are `ledger/digests.py`.
 """

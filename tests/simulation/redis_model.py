@@ -150,7 +150,7 @@ class RedisModel:
         if checkpoint < prev and "compare-and-set" not in self.off:
             return [b"fenced", kept.get(checkpoint_of, b"-1")]
 
-        fresh = [args[6][at : at + 27] for at in range(0, len(args[6]), 27)]
+        fresh = [args[6][at : at + 23] for at in range(0, len(args[6]), 23)]
         if "ids" not in self.off and (known := self._known(ids, fresh, args[7])):
             return [b"known", *known]
         begin, stand = 13 + int(args[10]), self._kept(families)
@@ -176,13 +176,13 @@ class RedisModel:
         chunks, entry = int(args[10]), 0
         booked = 13 + chunks + 3 * int(args[11])
         after = booked + len(bookings)
-        fresh = [args[6][at : at + 27] for at in range(0, len(args[6]), 27)]
+        fresh = [args[6][at : at + 23] for at in range(0, len(args[6]), 23)]
         sets = [(args[at], args[at + 2]) for at in range(13 + chunks, booked, 3)]
         if chunks:
             entry = int(self.hget(meta, "entries") or 0) + 1
             head = entry.to_bytes(5, "big")
             if fresh:
-                self._written(ids).update({one[:16]: one[16:25] + head + one[25:] for one in fresh})
+                self._written(ids).update({one[:12]: one[12:21] + head + one[21:] for one in fresh})
             fields = {
                 b"partition": args[0], b"last": args[2], b"policy": args[4], b"posted_at": args[5],
                 b"before": _cjson(before).encode(),
@@ -232,9 +232,9 @@ class RedisModel:
 
     def _known(self, ids, fresh, told):
         """Ids that are known with another value than told."""
-        pairs = [(told[at : at + 16], told[at + 16 : at + 32]) for at in range(0, len(told), 32)]
+        pairs = [(told[at : at + 12], told[at + 12 : at + 28]) for at in range(0, len(told), 28)]
         said, kept = {key: value for key, value in pairs if value != UNKNOWN}, self._kept(ids)
-        asked = [(one[:16], (None, AWAITED)) for one in fresh]
+        asked = [(one[:12], (None, AWAITED)) for one in fresh]
         if "saying what was told" not in self.off:
             asked += [(key, (kept.get(key),)) for key, _ in pairs]
         return [
