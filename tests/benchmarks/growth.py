@@ -61,6 +61,7 @@ class Size:
     """How large everything is.
 
     Attributes:
+        items: in a line, at most. With 64 the balances of 60,000 events pass every level.
         remembered: events that the ledger knows before the first of these comes.
         duplicates: the share of events that say again what an earlier one said.
     """
@@ -69,6 +70,7 @@ class Size:
     partitions: int = 4
     countries: int = 30
     lines: int = 1
+    items: int = 8
     duplicates: float = 0.0
     remembered: int = 0
 
@@ -100,6 +102,7 @@ def comparisons(remembered: int) -> dict[str, Grown]:
         "partitions": Grown("1 -> 16 partitions", replace(BASE, partitions=1), replace(BASE, partitions=16)),
         "countries": Grown("1 -> 200 countries in a run", replace(BASE, countries=1), replace(BASE, countries=200)),
         "lines": Grown("1 -> 50 lines a shipment", BASE, replace(BASE, lines=50)),
+        "levels": Grown("no level -> every level passed", BASE, replace(BASE, items=64)),
         "duplicates": Grown("0 -> 10 % duplicates", BASE, replace(BASE, duplicates=0.1)),
     }
 
@@ -125,7 +128,7 @@ class Load:
             if said and chance.random() < self.size.duplicates:
                 yield said[-chance.randint(1, min(len(said), REPEATED_WITHIN))]
                 continue
-            country, quantity = self._countries[number % len(self._countries)], chance.randint(1, 8)
+            country, quantity = self._countries[number % len(self._countries)], chance.randint(1, self.size.items)
             lines = [{"model": "H100 SXM", "quantity": quantity}] * self.size.lines
             event = {
                 "id": f"evt-{chance.getrandbits(32):08x}-{number:07d}", "shipped_at": f"{DAY}T08:00:00Z",
