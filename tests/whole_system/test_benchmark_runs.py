@@ -39,7 +39,7 @@ def benchmark(*arguments, module="tests.benchmarks"):
 OURS = {name: row for name, row in CANDIDATES.items() if row.in_table and not row.peer}
 """The peers' environment takes a minute to install: `python -m tests.benchmarks --short` runs their rows too."""
 
-GROWN = ("workers", "duplicates")
+GROWN = ("duplicates",)
 """A new ledger is started for each measurement, which takes seconds: the other comparisons differ in numbers alone."""
 
 
