@@ -146,6 +146,7 @@ class Nemesis:
 
     def run(self, duration_s: float) -> list[str]:
         """Break things for so long, heal all, and tell what differs from what must be."""
+        self._producers.spread_over(duration_s)
         self._producers.start()
         wait_until(lambda: self._ticked() > 0, "the workers to be at work", 60)
         begin = time.monotonic()

@@ -21,6 +21,10 @@ from tests.builders import shipment_document
 from tests.histories import COUNTRIES, history
 
 PAUSE_S = 0.15
+BATCHES_MAX = 2_000
+"""About so many are written in the longest run: an emptied Redis is filled again from all of them, and tells all their
+alerts again."""
+
 BAD = [body for body in bad_bodies() if not body.headers and len(body.value) < 5_000]
 BAD_REASON = {body.value: body.reason for body in BAD}
 """What is rejected for itself: a body of the corpus, and why."""
@@ -42,8 +46,13 @@ class Producers(threading.Thread):
         super().__init__(daemon=True)
         self._settings, self._random, self._partitions = settings, Random(seed), partitions
         self._expiries = expiries
+        self._pause_s = PAUSE_S
         self._stopped = threading.Event()
         self._before: list[dict] = []
+
+    def spread_over(self, duration_s: float) -> None:
+        """Write no faster than the run bears that lasts so long."""
+        self._pause_s = max(PAUSE_S, duration_s / BATCHES_MAX)
 
     def stop(self) -> None:
         """Stop, and wait until it has."""
@@ -55,7 +64,7 @@ class Producers(threading.Thread):
         batch, records = 0, []
         while not self._stopped.is_set():
             with suppress(KafkaError, LedgerError), self._producer() as producer:
-                while not self._stopped.wait(PAUSE_S):
+                while not self._stopped.wait(self._pause_s):
                     if not records:
                         batch += 1
                         records = [*self._records(batch)]
