@@ -39,6 +39,8 @@ _NAME_OF_STATUS = {
     405: "method-not-allowed",
     413: "too-large",
 }
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""RFC 9110's words, where Python before 3.13 has older ones."""
 
 
 class ProblemAnswer(Exception):  # noqa: N818  an answer, as HTTPException is
@@ -97,7 +99,10 @@ def documented(*statuses: int, models: dict[int, type[Problem]] | None = None) -
     for status in sorted({401, 403, 429, 503, *statuses}):
         model = (models or {}).get(status, Problem)
         schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-        told[status] = {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        told[status] = {
+            "description": _PHRASES.get(status) or HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
     return told
 
 

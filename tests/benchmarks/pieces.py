@@ -36,7 +36,13 @@ STEPS = {
     "post": "everything of Book.post but the call itself: ids, sums, journal, arguments",
 }
 RECORDS = 1000
-_RUN_HERE = "import sys, runpy; sys.argv[1:], file = ['--here'], sys.argv[1]; runpy.run_path(file, run_name='__main__')"
+TURNS = 50
+_RUN_HERE = """
+import sys, runpy
+file, turns = sys.argv[1:]
+sys.argv[1:] = '--here', turns
+runpy.run_path(file, run_name='__main__')
+"""
 _FIRST_MS = 1_790_000_000_000
 
 
@@ -52,26 +58,27 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="another clone of this repository")
     parser.add_argument("--turns", type=int, default=3, choices=range(1, 21), metavar="1-20", help="of each clone")
     parser.add_argument("--json", action="store_true", help="print one document instead of a table")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--short", action="store_true", help="prove that it runs; the figures mean nothing")
+    parser.add_argument("--here", type=int, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.here:
-        print(json.dumps(_measured()))
+        print(json.dumps({kind: _steps(kind, told.here) for kind in KINDS}))
         return
     clones = {"here": parts.ROOT} | ({"there": told.against.resolve()} if told.against else {})
     best: dict[str, dict[str, dict[str, float]]] = {}
     for _ in range(told.turns):
         for name, folder in clones.items():
-            for kind, steps in _measured_in(folder).items():
+            for kind, steps in _measured_in(folder, 1 if told.short else TURNS).items():
                 for step, us in steps.items():
                     kept = best.setdefault(kind, {}).setdefault(step, {})
                     kept[name] = min(us, kept.get(name, us))
     print(json.dumps(best, indent=2) if told.json else _table(best))
 
 
-def _measured_in(folder: Path) -> dict[str, dict[str, float]]:
+def _measured_in(folder: Path, turns: int) -> dict[str, dict[str, float]]:
     """In a process that has the code of that clone; this file is run, wherever it is."""
     done = subprocess.run(
-        [sys.executable, "-c", _RUN_HERE, __file__],
+        [sys.executable, "-c", _RUN_HERE, __file__, str(turns)],
         cwd=folder,
         env=parts.environment_without_settings(),
         check=True,
@@ -81,12 +88,8 @@ def _measured_in(folder: Path) -> dict[str, dict[str, float]]:
     return json.loads(done.stdout)
 
 
-def _measured() -> dict[str, dict[str, float]]:
+def _steps(kind: str, turns: int) -> dict[str, float]:
     gc.set_threshold(*GC_THRESHOLD)
-    return {kind: _steps(kind) for kind in KINDS}
-
-
-def _steps(kind: str, turns: int = 50) -> dict[str, float]:
     policy = load_policy(POLICY)
     rules = SimpleNamespace(number=1, in_force=policy, policy=lambda _: policy)
     book = _Unsent(Redis(), "pieces", now=lambda: datetime.now(UTC))

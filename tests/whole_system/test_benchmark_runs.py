@@ -69,7 +69,7 @@ def test_the_short_form_runs_and_prints_every_row_that_needs_no_packages_of_othe
 
 
 def test_the_steps_of_a_run_are_told_for_this_clone_and_another():
-    done = benchmark("--turns", "1", "--against", str(ROOT), "--json", module="tests.benchmarks.pieces")
+    done = benchmark("--short", "--turns", "1", "--against", str(ROOT), "--json", module="tests.benchmarks.pieces")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
 
