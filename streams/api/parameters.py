@@ -35,7 +35,7 @@ Period = Annotated[
 Limit = Annotated[int, Query(ge=1, le=1000, description="items in a page, at most")]
 
 
-ALERT_CURSOR = "^[0-9]{1,16}$"
+ALERT_CURSOR = "^[1-9][0-9]{0,15}$"
 
 
 def cursor_form(max_length: int, pattern: str) -> Any:

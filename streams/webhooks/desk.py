@@ -37,7 +37,7 @@ from streams.webhooks.subscription import (
 RESENT_MAX = 10_000
 """Alerts that one call sends again; who wants more says a later time."""
 
-DELIVERY_CURSOR = "^[0-9]{1,19}(-[0-9]{1,19})?$"
+DELIVERY_CURSOR = "^[1-9][0-9]{0,18}(-[0-9]{1,19})?$"
 """A cursor of a webhook's log: a place in a stream of Redis."""
 
 _PLACE = re.compile(DELIVERY_CURSOR)

@@ -91,7 +91,7 @@ class Feed:
         found: list[QuotaAlert] = []
         cursor = after
         for _ in range(SCANNED_MAX // SCAN):
-            upto = "+" if cursor is None else f"({_place(cursor)}-0"
+            upto = "+" if cursor is None else _older_than(cursor)
             older = self._redis.xrevrange(self._keys.alerts, max=upto, count=SCAN)
             entries = await asked(older)
             for name, fields in entries:
@@ -180,6 +180,13 @@ def _place(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= CURSOR_MAX):
         raise WrongCursor
     return int(cursor)
+
+
+def _older_than(cursor: str) -> str:
+    """Where a stream's range that is read backwards begins; nothing is older than the beginning, and Redis says so."""
+    if (place := _place(cursor)) == 0:
+        raise WrongCursor
+    return f"({place}-0"
 
 
 def _entries(answer: Any) -> list[Entry]:

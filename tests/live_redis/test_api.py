@@ -586,7 +586,7 @@ async def test_a_test_and_a_delivery_that_is_sent_again_are_due_and_the_log_come
     assert rest["next"] is None
     problem(await desk.http.post(f"{place}/deliveries/{made['id']}:al_9/resend"), 404, "unknown-webhook")
     problem(await desk.http.get(f"{place}/deliveries?cursor=x"), 422, "invalid-request")
-    for cursor in ("\u0661-1", "9" * 30, f"{2**64}-0"):  # digits, but no place in a log
+    for cursor in ("\u0661-1", "9" * 30, f"{2**64}-0", "0", "0-0"):  # digits, but no place in a log
         problem(await desk.http.get(f"{place}/deliveries", params={"cursor": cursor}), 422, "invalid-request")
 
 

@@ -1078,7 +1078,7 @@ async def test_a_page_that_filters_nearly_everything_away_may_be_short_and_goes_
     assert len(pages) > 1
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "-1", "1-0", "+", "9" * 30, "٣"])
+@pytest.mark.parametrize("cursor", ["", "x", "0", "-1", "1-0", "+", "9" * 30, "٣"])
 async def test_a_cursor_of_nobodys_is_refused(desk: Desk, cursor: str) -> None:
     with pytest.raises(WrongCall, match="cursor"):
         await desk.feed.page(after=cursor, count=1)
