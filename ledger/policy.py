@@ -141,8 +141,7 @@ class Policy:
         )
         self._nveu_last = Quarters().of(max((cap.valid_to for cap in self._nveu_caps), default=date.max))
         self.nveu_quarters = lru_cache(maxsize=64)(self._nveu_quarters)
-        dated = (*self.text.tiers, *self.text.caps, *self.text.groups)
-        self._changes = sorted(_changes(dated))
+        self._changes = sorted(_changes((*self.text.tiers, *self.text.caps, *self.text.groups)))
         self._standings: dict[tuple[int, str | None], Standings] = {}
         self.standings_on = lru_cache(maxsize=512)(self._standings_on)
         self.account_cap = lru_cache(maxsize=4096)(self._account_cap)
@@ -156,7 +155,7 @@ class Policy:
         """
         return self.standings_on(day)[country]
 
-    def _standings_on(self, day: date) -> "Standings":
+    def _standings_on(self, day: date) -> Standings:
         """The same of every country: one answer for all days of a period from one change of the policy to the next."""
         stretch = bisect_right(self._changes, day), self.period_of(day)
         found = self._standings.get(stretch)

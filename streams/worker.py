@@ -127,13 +127,12 @@ async def _stay_out_if_stuck(settings: Settings, position: Position) -> None:
     await position.clear_stopped(worker_name())
 
 
-def make_app(settings: Settings) -> faust.App:
-    """The Faust app of one worker: three agents and two tasks. Needs a running loop only when started."""
-    app = faust.App(
-        f"quota-ledger-{settings.ledger}",
-        broker=";".join(f"runs://{address}" for address in settings.kafka_bootstrap.split(",")),
+def app_of_runs(name: str, bootstrap: str, **more: Any) -> faust.App:
+    """A Faust app whose topics are read in runs (`kafka/transport.py`); `more` is what else it is to be set to."""
+    return faust.App(
+        name,
+        broker=";".join(f"runs://{address}" for address in bootstrap.split(",")),
         store="memory://",
-        datadir=str(settings.state_dir / "faust"),
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
@@ -141,9 +140,19 @@ def make_app(settings: Settings) -> faust.App:
         stream_buffer_maxsize=RUNS_WAITING_MAX,  # Faust's topics forget a `maxsize` of their own
         stream_wait_empty=False,  # a run may outlive its assignment: the compare-and-set guards it
         consumer_auto_offset_reset="none",
-        consumer_metadata_max_age_ms=15_000,
         broker_commit_interval=1.0,
         broker_max_poll_records=RECORDS_AHEAD_MAX,
+        **more,
+    )
+
+
+def make_app(settings: Settings) -> faust.App:
+    """The Faust app of one worker: three agents and two tasks. Needs a running loop only when started."""
+    app = app_of_runs(
+        f"quota-ledger-{settings.ledger}",
+        settings.kafka_bootstrap,
+        datadir=str(settings.state_dir / "faust"),
+        consumer_metadata_max_age_ms=15_000,
         broker_session_timeout=settings.kafka_session_s,
         broker_heartbeat_interval=settings.kafka_session_s / 5,
         worker_redirect_stdouts=False,

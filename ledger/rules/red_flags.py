@@ -74,13 +74,13 @@ _KINDS: dict[str, AlertKind] = {
 def _rf07_headquarters(consignee: Consignee, case: Case) -> list[_Flag]:
     country = consignee.get("country")
     groups = case.standings[country].groups & WATCHED_GROUPS if country else ()
-    if not groups and consignee.get("headquarters"):
-        return []
     reasons = []
     if not consignee.get("headquarters"):
         reasons.append("does not say where it is headquartered")
     if groups:
         reasons.append(f"is located in Country Group {' and '.join(sorted(groups))}")
+    if not reasons:
+        return []
     said = f"The consignee {' and '.join(reasons)}."
     return [_Flag("rf07", said, {"country": country, "groups": sorted(groups)})]
 

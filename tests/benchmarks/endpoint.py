@@ -17,12 +17,14 @@ from pathlib import Path
 from statistics import median
 
 from fastapi import FastAPI
+from redis import Redis
 
 from ledger.book.script import connect
 from ledger.policy import load_policy
 from streams.embedded.children import Child, Register, end_all
 from streams.embedded.valkey import free_port
 from tests import parts
+from tests.benchmarks.job import redis_cpu_s
 from tests.live_redis.adopting import adopt
 from tests.live_redis.booking import Desk
 
@@ -87,17 +89,17 @@ async def _measured(folder: Path, calls: int, rounds: int) -> list[dict[str, obj
                 children.append(child)
                 parts.wait_until(lambda port=ports[name]: parts.listens(port), name)
             spent: dict[str, list[tuple[float, float]]] = {name: [] for name, _, _ in ROWS}
-            redis = connect(server.url)
+            redis = Redis.from_url(server.url)
             for _ in range(rounds + 1):  # the first warms up
                 for name, path, asked in ROWS:
                     which = 0 if name == "empty route" else 1
                     caller = _Caller(list(ports.values())[which], path, held=bool(asked))
-                    before, redis_before = cpu_s(children[which]), await _redis_cpu_s(redis)
+                    before, redis_before = cpu_s(children[which]), redis_cpu_s(redis)
                     took = await caller.call(calls)
                     cpu_us = (cpu_s(children[which]) - before) / calls * 1e6
-                    redis_us = (await _redis_cpu_s(redis) - redis_before) / calls * 1e6
+                    redis_us = (redis_cpu_s(redis) - redis_before) / calls * 1e6
                     spent[name].append((cpu_us, redis_us, calls / took, caller.size))
-            await redis.aclose()
+            redis.close()
     finally:
         end_all(children)
         register.close_guard()
@@ -177,11 +179,6 @@ def cpu_s(child: Child) -> float:
     """CPU seconds that a process has spent, all threads, user and kernel, to a hundredth."""
     fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-async def _redis_cpu_s(redis) -> float:
-    told = await redis.info("cpu")
-    return told["used_cpu_user"] + told["used_cpu_sys"]
 
 
 if __name__ == "__main__":
