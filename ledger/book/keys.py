@@ -45,6 +45,7 @@ class Keys:
     def meta(self) -> str:
         """Hash: checkpoints, end offsets, the policy in force, cluster and topic ids, the journal's last number.
 
+        `layout` tells how the ledger lies in Redis (`book/position.py`).
         `adoption` is how many adoptions were decided on, `adopting` what the ledger is closed for (`book/adopted.py`).
         `today` is the day by whose caps accounts are measured (`book/today.py`). `began_ms` and `told_until_ms` are
         `streams/deliver_alerts.py`'s: since when this Redis holds the ledger, and how far one before it had come with

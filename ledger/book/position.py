@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
 
@@ -12,6 +12,9 @@ from ledger.errors import PositionLost, WrongCall
 
 NONE = -1
 """The checkpoint of a partition of which nothing is settled."""
+
+LAYOUT = b"1"
+"""How a ledger lies in Redis: another number when this version would misread what an older one filled."""
 
 TICK: Literal["tick"] = "tick"
 """The partition, of no topic, on which time passes: its offsets are minutes since 1970."""
@@ -55,8 +58,10 @@ class Position:
             identity: `cluster_id` and `topic_id:<topic>`, as far as the broker tells them.
 
         Raises:
-            PositionLost: another cluster, or a topic that was made anew: offsets mean other records now.
+            PositionLost: another cluster, or a topic that was made anew: offsets mean other records now. Or another
+                version filled the ledger, and it lies in Redis otherwise.
         """
+        await self._check_layout()
         for name, seen in sorted(identity.items()):
             await asked(self._redis.hsetnx(self._keys.meta, name, seen))
             known = await asked(self._redis.hget(self._keys.meta, name))
@@ -65,6 +70,17 @@ class Position:
                     f"{name} is {seen}, but this ledger was filled from {known.decode()}: its checkpoints mean other "
                     "records. Point it at its own cluster and topics, or start another ledger (QUOTA_LEDGER)"
                 )
+
+    async def _check_layout(self) -> None:
+        layout, cluster_id = await asked(self._redis.hmget(self._keys.meta, ["layout", "cluster_id"]))
+        if layout is None and cluster_id is None:
+            await asked(self._redis.hsetnx(self._keys.meta, "layout", cast("Any", LAYOUT)))
+        elif layout != LAYOUT:
+            filled = "before layouts had numbers" if layout is None else f"in layout {layout.decode()}"
+            raise PositionLost(
+                f"this ledger was filled {filled}, and this version reads layout {LAYOUT.decode()}: start another "
+                "ledger (QUOTA_LEDGER), which is filled from the topics, or run the version that filled this one"
+            )
 
     async def remembered(self, names: Sequence[str]) -> dict[str, str]:
         """Those of these ids of the log that the ledger was filled from which it knows; see `check_log`."""

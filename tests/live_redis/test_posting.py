@@ -362,6 +362,17 @@ async def test_another_log_than_the_one_it_was_filled_from_is_refused(desk):
         await desk.position.check_log({"cluster_id": "one", "topic_id:shipments": "t2"})
 
 
+@pytest.mark.parametrize(
+    ("filled", "said"),
+    [({"layout": "0"}, "in layout 0"), ({"cluster_id": "one"}, "before layouts had numbers")],
+)
+async def test_a_ledger_that_another_version_laid_out_otherwise_is_refused(any_redis, ledger, filled, said):
+    await any_redis.hset(Keys(ledger).meta, mapping=filled)
+
+    with pytest.raises(PositionLost, match=f"filled {said}.*QUOTA_LEDGER"):
+        await Position(any_redis, ledger).check_log({"cluster_id": "one"})
+
+
 async def test_a_redis_that_may_evict_keys_is_refused(desk, any_redis):
     await desk.position.check_redis()
     await any_redis.config_set("maxmemory-policy", "allkeys-lru")
