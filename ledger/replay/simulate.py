@@ -73,7 +73,7 @@ class Simulation:
         if isinstance(item, RejectedRecord):
             told, other_told = self.policy.refuse(item), self.against.refuse(item)
         else:
-            key_digest, content_hash = digest_of_key(item.source, item.id), item.content_hash()
+            key_digest, content_hash = digest_of_key(item.source, item.id), hash(item.content())
             told = self.policy.take(item, key_digest, content_hash)
             other_told = self.against.take(item, key_digest, content_hash)
         return self._compare(item, told, other_told) if told or other_told else ()

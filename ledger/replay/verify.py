@@ -357,7 +357,7 @@ class Recomputation:
 def _content_hash(one: _Kept, hashes: dict[bytes, int]) -> int:
     """What a record's content is told by within this process; `hashes` remembers by bytes."""
     if one.content_digest not in hashes:
-        hashes[one.content_digest] = one.event().content_hash()
+        hashes[one.content_digest] = hash(one.event().content())
     return hashes[one.content_digest]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import BinaryIO
 
 from schemas.cloudevents import read_event
@@ -30,7 +31,11 @@ def read_json_lines(
         wanted: tells by a line's bytes whether it is to be read at all; None reads all.
     """
     began, source = False, file_source(name)
-    for number, line in _lines(stream):
+    for number, line in enumerate(iter(partial(stream.readline, _LINE_MAX_BYTES), b""), 1):
+        if len(line) == _LINE_MAX_BYTES:
+            _pass_over_the_rest(stream, line)
+        if wanted is not None and not wanted(line):
+            continue
         value = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
         if not value:
             continue
@@ -41,8 +46,6 @@ def read_json_lines(
             yield BadRecord(number, RejectedRecord([FieldError("not_json", "", advice)]))
             return
         began = True
-        if wanted is not None and not wanted(value):
-            continue
         try:
             event = read_event(value, default_source=source, recorded_at=recorded_at)
         except RejectedRecord as rejected:
@@ -51,12 +54,7 @@ def read_json_lines(
             yield GoodRecord(number, event, value)
 
 
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers from 1; of one without end only the beginning is kept."""
-    number = 0
-    while line := stream.readline(_LINE_MAX_BYTES):
-        number += 1
-        rest = line
-        while len(rest) == _LINE_MAX_BYTES and not rest.endswith(b"\n"):
-            rest = stream.readline(_LINE_MAX_BYTES)
-        yield number, line
+def _pass_over_the_rest(stream: BinaryIO, line: bytes) -> None:
+    """Go to the end of a line of which only the beginning is kept."""
+    while len(line) == _LINE_MAX_BYTES and not line.endswith(b"\n"):
+        line = stream.readline(_LINE_MAX_BYTES)
