@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from hashlib import blake2b
 
+CONTENT_BYTES = 7
+
 
 def digest_of_key(source: str, event_id: str) -> bytes:
     """The 12 bytes under which an event is remembered."""
@@ -10,8 +12,8 @@ def digest_of_key(source: str, event_id: str) -> bytes:
 
 
 def digest_of_content(value: bytes, headers: Iterable[tuple[str, bytes]] = ()) -> bytes:
-    """The 8 bytes that tell two spellings apart: equal bytes are equal content, unequal ones may be."""
-    said = blake2b(value, digest_size=8)
+    """The 7 bytes that tell two spellings apart: equal bytes are equal content, unequal ones may be."""
+    said = blake2b(value, digest_size=CONTENT_BYTES)
     for name, text in headers:
         said.update(name.encode() + b"\0" + text + b"\0")
     return said.digest()

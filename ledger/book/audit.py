@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from ledger.book.account import AccountBalance, account_of
 from ledger.book.bookings import RESERVED, columns, entry_of
 from ledger.book.family import VERSION_SIZE
-from ledger.book.ids import AWAITED, place_of
+from ledger.book.ids import AWAITED, content_of, place_of
 from ledger.book.journal import JournalEvent, inflated, unpack
 from ledger.book.keys import Keys
 from ledger.book.place import read_place
@@ -189,7 +189,7 @@ def _known(value: bytes) -> KnownId:
     if value == AWAITED:
         return KnownId(None, 0, b"")
     place = place_of(value)
-    return KnownId(value[:8], int.from_bytes(place[:5], "big"), place)
+    return KnownId(content_of(value), int.from_bytes(place[:5], "big"), place)
 
 
 def _members(record: bytes) -> set[bytes] | None:

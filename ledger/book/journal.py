@@ -7,6 +7,9 @@ A chunk is deflated with a preset dictionary, which makes even a run of one even
 import json
 import struct
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate, chain, islice
+from operator import sub
 from typing import NamedTuple
 
 from isal import isal_zlib
@@ -17,8 +20,10 @@ CHUNK = 100
 _LEVEL = 2
 """The size of zlib's first level in a third of its time."""
 
-_HEAD = struct.Struct(">QBII")
-_CHARGE = struct.Struct(">Hq")
+_HEAD = struct.Struct(">QHH6s")
+"""A chunk's first offset, how many events and charges it holds, and the width of each column as `struct` has it."""
+
+_WIDTHS = tuple((code, 1 << bits) for code, bits in (("b", 7), ("h", 15), ("i", 31), ("q", 63)))
 
 _DICTIONARY = (
     b'{"specversion": "1.0", "id": "", "source": "/logistics/", "type": "shipment.shipped", "time": "2026-01-01T00:00:'
@@ -51,23 +56,50 @@ class JournalEvent(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-Kept = tuple[int, Sequence[tuple[int, int]], bytes, tuple[tuple[str, bytes], ...]]
-"""The fields of a `JournalEvent`, as they are written: a run has a thousand of them, and names cost."""
+Kept = tuple[int, Sequence[int], bytes, tuple[tuple[str, bytes], ...]]
+"""The fields of a `JournalEvent`, as they are written: a run has a thousand of them, and names cost. The charges are
+account and TPP of each, one after another."""
 
 
 def pack(events: Sequence[Kept]) -> list[bytes]:
     """The chunks of an entry, in order. They are read by any zlib."""
-    chunks = []
-    for start in range(0, len(events), CHUNK):
-        parts: list[bytes] = []
-        for offset, charges, value, headers in events[start : start + CHUNK]:
-            told = _packed_headers(headers) if headers else b""
-            parts.append(_HEAD.pack(offset, len(charges), len(told), len(value)))
-            for account, tpp in charges:
-                parts.append(_CHARGE.pack(account, tpp))
-            parts += (told, value)
-        chunks.append(deflated(b"".join(parts)))
-    return chunks
+    return [deflated(_text(events[start : start + CHUNK])) for start in range(0, len(events), CHUNK)]
+
+
+def _text(events: Sequence[Kept]) -> bytes:
+    """A chunk's events column by column, which deflates to less than one event after another would."""
+    offsets, charges, values, headers = zip(*events, strict=True)
+    told = [_packed_headers(some) if some else b"" for some in headers]
+    charged = [*chain.from_iterable(charges)]
+    numbers = (
+        [*map(sub, offsets, (offsets[0], *offsets))],
+        [*map(len, charges)],
+        [*map(len, told)],
+        [*map(len, values)],
+        charged[::2],
+        charged[1::2],
+    )
+    codes = "".join(map(_narrowest, numbers)).encode()
+    count, charge_count = len(offsets), len(charged) // 2
+    packed = _columns(codes, count, charge_count).pack(*chain.from_iterable(numbers))
+    return b"".join((_HEAD.pack(offsets[0], count, charge_count, codes), packed, *told, *values))
+
+
+def _narrowest(numbers: Sequence[int]) -> str:
+    """The code of `struct` for the narrowest integer that holds all of them."""
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    return next(code for code, limit in _WIDTHS if -limit <= low and high < limit)
+
+
+@lru_cache(maxsize=1024)
+def _columns(codes: bytes, count: int, charge_count: int) -> struct.Struct:
+    """The numbers of a chunk.
+
+    Of each event its distance from the one before, how many numbers its charges have, the sizes of its headers and its
+    value; then the account of each charge, and the TPP of each.
+    """
+    lengths = (count, count, count, count, charge_count, charge_count)
+    return struct.Struct(">" + "".join(f"{length}{code:c}" for length, code in zip(lengths, codes, strict=True)))
 
 
 def deflated(text: bytes) -> bytes:
@@ -90,20 +122,21 @@ def _packed_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
 def unpack(chunk: bytes) -> Iterator[JournalEvent]:
     """The events of one chunk; the inverse of `pack`."""
     packed = inflated(chunk)
-    at = 0
-    while at < len(packed):
-        offset, charge_count, headers_size, value_size = _HEAD.unpack_from(packed, at)
-        at += _HEAD.size
-        charges = []
-        for _ in range(charge_count):
-            charges.append(_CHARGE.unpack_from(packed, at))
-            at += _CHARGE.size
-        headers = json.loads(packed[at : at + headers_size]) if headers_size else ()
-        at += headers_size
+    first, count, charge_count, codes = _HEAD.unpack_from(packed)
+    columns = _columns(codes, count, charge_count)
+    numbers = iter(columns.unpack_from(packed, _HEAD.size))
+    gaps, charged, told_sizes, value_sizes = (tuple(islice(numbers, count)) for _ in range(4))
+    charges = zip(tuple(islice(numbers, charge_count)), numbers, strict=True)
+    told_at = _HEAD.size + columns.size
+    value_at = told_at + sum(told_sizes)
+    offsets = accumulate((first + gaps[0], *gaps[1:]))
+    for offset, some, told_size, value_size in zip(offsets, charged, told_sizes, value_sizes, strict=True):
+        headers = json.loads(packed[told_at : told_at + told_size]) if told_size else ()
         yield JournalEvent(
             offset,
-            tuple(charges),
-            packed[at : at + value_size],
+            tuple(islice(charges, some // 2)),
+            packed[value_at : value_at + value_size],
             tuple((name, value.encode("latin-1")) for name, value in headers),
         )
-        at += value_size
+        told_at += told_size
+        value_at += value_size

@@ -19,7 +19,7 @@ class Keys:
 
     @property
     def ids(self) -> str:
-        """Hash: 12-byte digest of an event key -> 16 bytes, content digest (8), kind (1), place (7)."""
+        """Hash: 12-byte digest of an event key -> 14 bytes, content digest (7), place (7); see `book/ids.py`."""
         return self._key("ids")
 
     @property

@@ -21,7 +21,7 @@ from ledger.book.account import AccountBalance, account_of, field_of
 from ledger.book.bookings import RESERVED
 from ledger.book.families import Cause, Expiry, Families
 from ledger.book.family import minute_of
-from ledger.book.ids import AWAITED, POSTED, place_of, same_bytes
+from ledger.book.ids import AWAITED, content_of, place_of
 from ledger.book.journal import Kept, pack
 from ledger.book.judged import Judged, Unfit, kafka_time
 from ledger.book.keys import Keys
@@ -48,8 +48,8 @@ from schemas.shipment_event import ShipmentEvent
 EXPIRIES_MAX = 100
 """Reservations whose expiry one call books."""
 
-_ENDS = [POSTED + number.to_bytes(2, "big") for number in range(2000)]
-"""Kind and index of each new event of a call, as the script's header lays them out."""
+_INDEXES = [number.to_bytes(2, "big") for number in range(2000)]
+"""The index of each new event of a call, as the script's header lays it out."""
 
 _KEY, _CONTENT = attrgetter("key_digest"), attrgetter("content_digest")
 
@@ -256,7 +256,7 @@ class _Posting:
                 self._told.pop(key, None)
                 continue
             self._told[key] = value
-            if same_bytes(value, first.content_digest):
+            if content_of(value) == first.content_digest:
                 continue
             if await self._book.content_at(place_of(value), first.source) != first.event().content():
                 self._conflicts[key] = [
@@ -301,7 +301,7 @@ class _Posting:
             self._rules.number,
             self._policy.sha256,
             self._posted_at.isoformat(),
-            b"".join(chain.from_iterable(zip(map(_KEY, fresh), map(_CONTENT, fresh), _ENDS, strict=False))),
+            b"".join(chain.from_iterable(zip(map(_KEY, fresh), map(_CONTENT, fresh), _INDEXES, strict=False))),
             b"".join(key + value for key, value in (*told.items(), *self._families.told.items())),
             json.dumps(accounts),
             "1" if self._rules.in_force.reserved_counts else "0",
@@ -323,21 +323,22 @@ class _Posting:
         reserved_counts = self._rules.in_force.reserved_counts
         for number, item in enumerate(causes):
             moved = moves.get(item) if moves else None
-            charges, occurred_s = [], item.occurred_s
+            charges: list[int] = []
+            occurred_s = item.occurred_s
             for charge in item.charges if moved is None else _charges_of(moved):
                 place = charge.account, charge.period
                 row = rows.get(place) or rows.setdefault(place, _Row(field_of(*place), len(rows)))
                 tpp = charge.tpp
                 if charge.state == "posted":
                     row.posted += tpp
-                    charges.append((row.number, tpp))
+                    charges += (row.number, tpp)
                     if moved is None:
                         row.bookings += (number, occurred_s, tpp)
                     if not charge.carried:
                         row.touched = True
                 else:
                     row.reserved += tpp
-                    charges.append((row.number + RESERVED, tpp))
+                    charges += (row.number + RESERVED, tpp)
                     if moved is None:
                         row.bookings += (number + RESERVED, occurred_s, tpp)
                 used = row.posted + row.reserved if reserved_counts else row.posted

@@ -2,7 +2,7 @@
 --[[
   Post one run of one partition: all of it or nothing, exactly once.
 
-  KEYS[1]  ids        hash    digest of an event key (12 bytes) -> content digest (8), kind (1), place (7)
+  KEYS[1]  ids        hash    digest of an event key (12 bytes) -> content digest (7), place (7)
   KEYS[2]  balances   hash    account|period -> "posted reserved held quiet_from quiet_below last_posted_at marks"
   KEYS[3]  journal    stream  one entry a posted run, <number>-0
   KEYS[4]  outbox     list    alerts that are not on the topic yet
@@ -19,8 +19,8 @@
   ARGV[4]  adoption    number of the newest adoption the worker knows of
   ARGV[5]  policy      SHA-256 of the policy the run was judged under
   ARGV[6]  posted_at   RFC 3339, the worker's clock
-  ARGV[7]  ids         new events, 23 bytes each: key digest (12), content digest and kind (9), index in the entry (2)
-  ARGV[8]  told        ids the worker has dealt with, 28 bytes each: key digest (12), the value it was told (16), zeros
+  ARGV[7]  ids         new events, 21 bytes each: key digest (12), content digest (7), index in the entry (2)
+  ARGV[8]  told        ids the worker has dealt with, 26 bytes each: key digest (12), the value it was told (14), UNKNOWN
                        if it was told that there is none; one that is awaited may come among ids too
   ARGV[9]  accounts    JSON rows [field, posted, reserved, held, lowest, highest, last_posted_at, expected, record,
                        today]: changes in TPP (held in lines), the lowest and highest use on the way relative to the
@@ -57,16 +57,15 @@ local checkpoint = tonumber(meta[1] or '-1')
 if prev < checkpoint then return {'behind', meta[1]} end
 if checkpoint < prev then return {'fenced', meta[1] or '-1'} end
 
-local UNKNOWN, NO_VERSION = string.rep('\0', 16), string.rep('\0', 7)
-local AWAITED = string.rep('\0', 8) .. 'w' .. string.rep('\0', 7)
+local UNKNOWN, AWAITED, NO_VERSION = string.rep('\255', 14), string.rep('\0', 14), string.rep('\0', 7)
 local ids, told = ARGV[7], ARGV[8]
 local fresh, asked, said = {}, {}, {}
-for at = 1, #ids, 23 do
+for at = 1, #ids, 21 do
   local key = string.sub(ids, at, at + 11)
   fresh[#fresh + 1], asked[#asked + 1] = key, key
 end
-for at = 1, #told, 28 do
-  local key, value = string.sub(told, at, at + 11), string.sub(told, at + 12, at + 27)
+for at = 1, #told, 26 do
+  local key, value = string.sub(told, at, at + 11), string.sub(told, at + 12, at + 25)
   asked[#asked + 1] = key
   if value ~= UNKNOWN then said[key] = value end
 end
@@ -124,9 +123,9 @@ if chunks > 0 then
   entry = tonumber(meta[4] or '0') + 1
   local head, values = struct.pack('>I5', entry), {}
   for i, key in ipairs(fresh) do
-    local at = (i - 1) * 23
+    local at = (i - 1) * 21
     values[#values + 1] = key
-    values[#values + 1] = string.sub(ids, at + 13, at + 21) .. head .. string.sub(ids, at + 22, at + 23)
+    values[#values + 1] = string.sub(ids, at + 13, at + 19) .. head .. string.sub(ids, at + 20, at + 21)
   end
   if #values > 0 then redis.call('HSET', KEYS[1], unpack(values)) end
   local fields = {'partition', partition, 'last', last, 'policy', ARGV[5], 'posted_at', ARGV[6],

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from ledger.digests import digest_of_key
+from ledger.digests import CONTENT_BYTES, digest_of_key
 from ledger.rules.adoptions import Rulebook
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.families import Member, Settlement, settle_family
@@ -180,8 +180,10 @@ class Recomputation:
         elif known is None:
             self._plain[key] = record.content_digest + _packed(partition, record.offset)
             self._book(record.charges)
-        elif known[:8] != record.content_digest or self._ruled_otherwise(_unpacked(known[8:]), partition, record):
-            self._again.add(key)
+        else:
+            same = known[:CONTENT_BYTES] == record.content_digest
+            if not same or self._ruled_otherwise(_unpacked(known), partition, record):
+                self._again.add(key)
 
     @property
     def wants_again(self) -> bool:
@@ -194,7 +196,7 @@ class Recomputation:
         if key not in self._again:
             return
         known = self._plain.get(key)
-        if known is not None and _unpacked(known[8:]) == (partition, record.offset):
+        if known is not None and _unpacked(known) == (partition, record.offset):
             del self._plain[key]
             self._book(record.charges, times=-1)
         self._keep(partition, record)
@@ -259,7 +261,7 @@ class Recomputation:
     def known_as(self, key: bytes) -> Sequence[bytes]:
         """The content digests under which the ledger may know the event of a key's digest; none if it must not."""
         plain = self._plain.get(key)
-        return [plain[:8]] if plain is not None else sorted(self._standing.get(key, ()))
+        return [plain[:CONTENT_BYTES]] if plain is not None else sorted(self._standing.get(key, ()))
 
     def known(self) -> Iterator[bytes]:
         """Digests of the keys of all events that the ledger must know."""
@@ -269,7 +271,7 @@ class Recomputation:
     def place_of(self, key: bytes) -> Place:
         """Where an event of the log that the ledger must know lies."""
         plain = self._plain.get(key)
-        return _unpacked(plain[8:]) if plain is not None else self._close[key][0].place
+        return _unpacked(plain) if plain is not None else self._close[key][0].place
 
     @property
     def event_count(self) -> int:
@@ -365,5 +367,6 @@ def _packed(partition: int, offset: int) -> bytes:
     return partition.to_bytes(3, "big") + offset.to_bytes(7, "big")
 
 
-def _unpacked(place: bytes) -> Place:
-    return int.from_bytes(place[:3], "big"), int.from_bytes(place[3:], "big")
+def _unpacked(known: bytes) -> Place:
+    """The place at the end of what is remembered of an event."""
+    return int.from_bytes(known[-10:-7], "big"), int.from_bytes(known[-7:], "big")

@@ -25,7 +25,6 @@ from statistics import median
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from ledger.book.ids import POSTED
 from ledger.book.keys import Keys
 from ledger.book.position import partition_name
 from ledger.digests import digest_of_content, digest_of_key
@@ -203,7 +202,7 @@ def remember(redis, keys: Keys, count: int) -> None:
         for number in range(start, min(start + IDS_AT_ONCE, count)):
             event_id = f"remembered-{number}"
             place = (number // 1000).to_bytes(5, "big") + (number % 1000).to_bytes(2, "big")
-            known[digest_of_key("/remembered", event_id)] = digest_of_content(event_id.encode()) + POSTED + place
+            known[digest_of_key("/remembered", event_id)] = digest_of_content(event_id.encode()) + place
         redis.hset(keys.ids, mapping=known)
 
 

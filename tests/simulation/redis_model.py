@@ -16,8 +16,7 @@ from redis.exceptions import NoScriptError
 import ledger.book
 import streams.webhooks
 
-UNKNOWN, NO_VERSION = bytes(16), bytes(7)
-AWAITED = bytes(8) + b"w" + bytes(7)
+UNKNOWN, AWAITED, NO_VERSION = b"\xff" * 14, bytes(14), bytes(7)
 SCRIPT_FILES = [path for room in (ledger.book, streams.webhooks) for path in Path(room.__file__).parent.glob("*.lua")]
 SCRIPTS = {hashlib.sha1(path.read_bytes()).hexdigest(): path.stem for path in SCRIPT_FILES}
 
@@ -150,7 +149,7 @@ class RedisModel:
         if checkpoint < prev and "compare-and-set" not in self.off:
             return [b"fenced", kept.get(checkpoint_of, b"-1")]
 
-        fresh = [args[6][at : at + 23] for at in range(0, len(args[6]), 23)]
+        fresh = [args[6][at : at + 21] for at in range(0, len(args[6]), 21)]
         if "ids" not in self.off and (known := self._known(ids, fresh, args[7])):
             return [b"known", *known]
         begin, stand = 13 + int(args[10]), self._kept(families)
@@ -176,13 +175,13 @@ class RedisModel:
         chunks, entry = int(args[10]), 0
         booked = 13 + chunks + 3 * int(args[11])
         after = booked + len(bookings)
-        fresh = [args[6][at : at + 23] for at in range(0, len(args[6]), 23)]
+        fresh = [args[6][at : at + 21] for at in range(0, len(args[6]), 21)]
         sets = [(args[at], args[at + 2]) for at in range(13 + chunks, booked, 3)]
         if chunks:
             entry = int(self.hget(meta, "entries") or 0) + 1
             head = entry.to_bytes(5, "big")
             if fresh:
-                self._written(ids).update({one[:12]: one[12:21] + head + one[21:] for one in fresh})
+                self._written(ids).update({one[:12]: one[12:19] + head + one[19:] for one in fresh})
             fields = {
                 b"partition": args[0], b"last": args[2], b"policy": args[4], b"posted_at": args[5],
                 b"before": _cjson(before).encode(),
@@ -232,7 +231,7 @@ class RedisModel:
 
     def _known(self, ids, fresh, told):
         """Ids that are known with another value than told."""
-        pairs = [(told[at : at + 12], told[at + 12 : at + 28]) for at in range(0, len(told), 28)]
+        pairs = [(told[at : at + 12], told[at + 12 : at + 26]) for at in range(0, len(told), 26)]
         said, kept = {key: value for key, value in pairs if value != UNKNOWN}, self._kept(ids)
         asked = [(one[:12], (None, AWAITED)) for one in fresh]
         if "saying what was told" not in self.off:

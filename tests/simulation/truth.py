@@ -12,7 +12,7 @@ from ledger.book import bookings
 from ledger.book.account import account_of
 from ledger.book.bookings import RESERVED
 from ledger.book.family import minute_number, minute_of
-from ledger.book.ids import place_of
+from ledger.book.ids import content_of, place_of
 from ledger.book.journal import unpack
 from ledger.book.keys import Keys
 from ledger.book.today import read_day
@@ -84,7 +84,7 @@ class Truth:
                 if sent.offset in parked:
                     continue
                 remembered = ids.get(sent.key_digest, b"") if sent.event else b""
-                if self._contents.get((sent.key_digest, remembered[:8])) != sent.content:
+                if self._contents.get((sent.key_digest, content_of(remembered))) != sent.content:
                     raise Broken(f"passed by the checkpoint, but neither booked nor parked: {_name(sent)}")
 
     def _read(self, fields):
