@@ -7,12 +7,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from schemas.checkup import Checkup
+from streams.cli.exit_codes import AWAY, FOUND_WRONG
 from streams.cli.ledger_here import ask_redis, now, settings_here
 from streams.cli.tables import show, show_json
 from streams.doctor import examine
 
 _COLOURS = {"ok": "green", "warning": "yellow", "wrong": "bold red", "away": "bold red", "unknown": "magenta"}
-_AWAY = 69
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def doctor(*, json: Annotated[bool, typer.Option("--json", help="One document.")
     found = ask_redis(settings, lambda redis: examine(settings, redis, now=now))
     show_json(found) if json else show(_sheet(found), unbroken=True)
     if not found.right:
-        raise typer.Exit(_AWAY if any(one.state == "away" for one in found.items) else 1)
+        raise typer.Exit(AWAY if any(one.state == "away" for one in found.items) else FOUND_WRONG)
 
 
 def _sheet(found: Checkup) -> RenderableType:

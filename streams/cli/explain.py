@@ -7,6 +7,7 @@ import typer
 from ledger.book.read import Reader
 from schemas.decision import Decision
 from schemas.quota_status import Freshness
+from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import ask, settings_here
 from streams.cli.tables import decision_sheet, freshness_line, show, show_json
 
@@ -32,5 +33,5 @@ def explain(
     if decision is None:
         reasons = "not sent, not read yet, or parked in the rejects"
         typer.echo(f"{source}#{event_id} is not in the ledger: {reasons}. {freshness_line(freshness)}", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND_WRONG)
     show_json(decision) if json else show(decision_sheet(decision))

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ledger.errors import LedgerError, LedgerUnavailable, PositionLost, WrongCall
+from ledger.errors import LedgerError
 from streams.cli import (
     accept_gap,
     adjust,
@@ -25,9 +25,7 @@ from streams.cli import (
     verify,
     webhooks,
 )
-
-EXIT_FOUND_WRONG = 1
-_EXIT_CODES: tuple[tuple[type[LedgerError], int], ...] = ((WrongCall, 2), (LedgerUnavailable, 69), (PositionLost, 70))
+from streams.cli.exit_codes import exit_code_of
 
 
 class _OneLine(TyperGroup):
@@ -39,11 +37,6 @@ class _OneLine(TyperGroup):
         except LedgerError as failure:
             typer.secho(f"quota-ledger: {failure}", err=True, fg=typer.colors.RED)
             raise typer.Exit(exit_code_of(failure)) from None
-
-
-def exit_code_of(failure: LedgerError) -> int:
-    """0 done, 1 found something wrong, 2 wrong call, 69 a part is away, 70 stopped to lose nothing."""
-    return next((code for kind, code in _EXIT_CODES if isinstance(failure, kind)), EXIT_FOUND_WRONG)
 
 
 app = typer.Typer(

@@ -12,6 +12,7 @@ from ledger.policy_document import InvalidPolicy, extended_policy, find_policy
 from ledger.policy_sheet import sheet
 from schemas.policy import ListedPolicy, PolicyList
 from streams.cli.adopt import adopt
+from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import now, settings_here
 from streams.cli.policy_here import IN_FORCE, adopted_policy, named_policy, policy_here, settings_for
 from streams.cli.policy_tables import diff_lines, policy_sheet, policy_table
@@ -82,7 +83,7 @@ def check(file: Annotated[str, typer.Argument(metavar="FILE", help="A policy in 
     except WrongCall as failure:
         for error in failure.errors if isinstance(failure, InvalidPolicy) else [str(failure)]:
             typer.echo(error, err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(FOUND_WRONG) from None
     typer.echo(f"{policy.id} {policy.sha256}")
 
 

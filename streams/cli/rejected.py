@@ -24,6 +24,7 @@ from schemas.parked_record import (
 )
 from schemas.rejected_record import REJECT_REASONS, RejectedRecord
 from streams.api.answers import assessment_of, policy_in_force
+from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import ask, now, settings_here
 from streams.cli.reject_tables import parked_sheet, parked_table, replay_table, text_of
 from streams.cli.tables import show, show_json
@@ -122,7 +123,7 @@ def replay(
     if len(chosen) == REPLAY_MAX:
         typer.echo(f"these are the first {REPLAY_MAX:,}; repeat this for the others", err=True)
     if dry_run and any(one.becomes in ("rejected", "left") for one in answer.items):
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND_WRONG)
 
 
 def _check_reason(reason: str | None) -> None:

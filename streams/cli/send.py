@@ -13,6 +13,7 @@ from ledger.rules.follower import Following, original_of
 from ledger.rules.judge import judge
 from schemas.rejected_record import RejectedRecord
 from schemas.shipment_event import ShipmentEvent
+from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import now, settings_here
 from streams.cli.policy_here import policy_here
 from streams.kafka.producer import close_producer, make_producer, send_all
@@ -42,7 +43,7 @@ def send(
     else:
         _send_all(reading, settings)
     if reading.bad:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND_WRONG)
 
 
 class _Reading:

@@ -19,6 +19,7 @@ from ledger.replay.report import report
 from ledger.replay.simulate import Item, Simulation
 from schemas.rejected_record import RejectedRecord
 from schemas.shipment_event import ShipmentEvent
+from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import now, settings_here
 from streams.cli.policy_here import IN_FORCE, named_policy, settings_for
 from streams.cli.simulation_tables import show_csv, simulation_tables
@@ -95,7 +96,7 @@ def simulate(
     else:
         show(simulation_tables(found), unbroken=True)
     if refused:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND_WRONG)
 
 
 class _Stream:

@@ -13,6 +13,7 @@ from ledger.book.audit import Audit
 from ledger.book.position import Position
 from ledger.errors import LedgerUnavailable
 from schemas.verification import Verification
+from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import ask_redis, settings_here
 from streams.cli.tables import show, show_json
 from streams.cli.verification_tables import verification_sheet
@@ -35,7 +36,7 @@ def verify(*, json: Annotated[bool, typer.Option("--json", help="One document.")
     found = ask_redis(settings, lambda redis: _verify(settings, redis))
     show_json(found) if json else show(verification_sheet(found))
     if not found.right:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND_WRONG)
 
 
 async def _verify(settings: Settings, redis: Redis) -> Verification:

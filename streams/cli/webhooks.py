@@ -22,6 +22,7 @@ from ledger.errors import LedgerUnavailable, WrongCall
 from schemas.webhook import Delivery, SecretRotated, Webhook, WebhookChange, WebhookCreated, WebhookRequest
 from streams.api.answers import check_country, policy_in_force
 from streams.api.webhooks import DeliveryPage, WebhookList
+from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import ask_redis, now, settings_here
 from streams.cli.tables import delivery_table, show, show_json, webhook_table
 from streams.embedded.state import running
@@ -37,7 +38,6 @@ TESTED_WITHIN_S = 25.0
 """How long `test` waits for its delivery: longer than an attempt may take."""
 
 _ASK_EVERY_S = 0.1
-_EXIT_FOUND_WRONG = 1
 _HTTP_S = 30.0
 
 _Answer = TypeVar("_Answer")
@@ -120,7 +120,7 @@ def send_test(webhook_id: _Id, *, json: _Json = False) -> None:
         raise LedgerUnavailable(f"no sender delivered it within {TESTED_WITHIN_S:g} s: does `quota-ledger sender` run?")
     show_json(delivery) if json else show(delivery_table([delivery]))
     if delivery.outcome != "delivered":
-        raise typer.Exit(_EXIT_FOUND_WRONG)
+        raise typer.Exit(FOUND_WRONG)
 
 
 def deliveries(

@@ -31,6 +31,7 @@ from streams.settings import Settings
 from streams.webhooks.subscription import SecretBox, create
 from tests import parts
 from tests.benchmarks.ground import prepared
+from tests.benchmarks.usage import memory_mb
 
 ALERTS_MAX, RATE_MAX, ENDPOINTS_MAX = 50_000, 2_000, 100
 WARM_UP = 20
@@ -215,12 +216,6 @@ def _wait(receivers, good_count, count) -> None:
 def quantile_ms(found, share):
     """Of sorted seconds."""
     return round(1000 * found[min(len(found) - 1, int(share * len(found)))], 1)
-
-
-def memory_mb(pid, field):
-    """What a process has in memory: `VmRSS`, or `VmHWM`, the most it ever had."""
-    found = re.search(rf"{field}:\s+([0-9]+) kB", Path(f"/proc/{pid}/status").read_text())
-    return round(int(found[1]) / 1024)
 
 
 def table(rows) -> str:

@@ -8,7 +8,6 @@ Exit codes: 0 done, 69 no redis-server is here.
 import argparse
 import asyncio
 import json
-import os
 import sys
 import tempfile
 import time
@@ -24,13 +23,12 @@ from ledger.policy import load_policy
 from streams.embedded.children import Child, Register, end_all
 from streams.embedded.valkey import free_port
 from tests import parts
-from tests.benchmarks.job import redis_cpu_s
+from tests.benchmarks.usage import cpu_s, redis_cpu_s
 from tests.live_redis.adopting import adopt
 from tests.live_redis.booking import Desk
 
 CALLS_MAX, ROUNDS_MAX, CONNECTIONS = 50_000, 25, 8
 ROWS = (("empty route", "/", {}), ("all balances", "/v1/quotas", {}), ("304", "/v1/quotas", {"held": True}))
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def empty() -> None:
@@ -94,9 +92,9 @@ async def _measured(folder: Path, calls: int, rounds: int) -> list[dict[str, obj
                 for name, path, asked in ROWS:
                     which = 0 if name == "empty route" else 1
                     caller = _Caller(list(ports.values())[which], path, held=bool(asked))
-                    before, redis_before = cpu_s(children[which]), redis_cpu_s(redis)
+                    before, redis_before = cpu_s(children[which].process.pid), redis_cpu_s(redis)
                     took = await caller.call(calls)
-                    cpu_us = (cpu_s(children[which]) - before) / calls * 1e6
+                    cpu_us = (cpu_s(children[which].process.pid) - before) / calls * 1e6
                     redis_us = (redis_cpu_s(redis) - redis_before) / calls * 1e6
                     spent[name].append((cpu_us, redis_us, calls / took, caller.size))
             redis.close()
@@ -173,12 +171,6 @@ class _Caller:
             if note_tag:
                 self._tag = fields["etag"]
         writer.close()
-
-
-def cpu_s(child: Child) -> float:
-    """CPU seconds that a process has spent, all threads, user and kernel, to a hundredth."""
-    fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 if __name__ == "__main__":

@@ -31,12 +31,11 @@ from ledger.digests import digest_of_content, digest_of_key
 from ledger.policy import load_policy
 from streams.embedded.children import end_all
 from tests import parts
-from tests.benchmarks.deliveries import memory_mb, settings_of_own
-from tests.benchmarks.endpoint import cpu_s
+from tests.benchmarks.deliveries import settings_of_own
 from tests.benchmarks.ground import prepared
-from tests.benchmarks.job import redis_cpu_s
 from tests.benchmarks.measure import Failed, check_books
 from tests.benchmarks.traffic import POLICY
+from tests.benchmarks.usage import cpu_s, memory_mb, redis_cpu_s
 
 DAY = date(2026, 3, 1)
 H100_TPP = load_policy(POLICY).catalogue.find("NVIDIA", "H100 SXM").tpp
@@ -241,7 +240,7 @@ class LedgerAtWork:
             if time.monotonic() > until:
                 raise Failed(f"after {SETTLED_MAX_S:g} s {count} records of {settled} are settled")
             time.sleep(0.005)
-        return count, sum(map(cpu_s, self.workers)), redis_cpu_s(self._redis)
+        return count, sum(cpu_s(worker.pid) for worker in self.workers), redis_cpu_s(self._redis)
 
     def _settled(self) -> int:
         return sum(int(checkpoint or -1) + 1 for checkpoint in self._redis.hmget(self.keys.meta, self._fields))

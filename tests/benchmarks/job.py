@@ -11,9 +11,11 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from redis import Redis
+
+from tests.benchmarks.usage import redis_cpu_s
 
 GC_THRESHOLD = (50_000, 20, 100)
 """The worker's; every candidate gets it."""
@@ -116,12 +118,6 @@ class Meter:
         unfinished = Path(f"{self._job.result}.part")
         unfinished.write_text(json.dumps(asdict(between)))
         unfinished.replace(self._job.result)
-
-
-def redis_cpu_s(redis: Redis) -> float:
-    """CPU seconds that Redis has spent, user and kernel."""
-    told: Any = redis.info("cpu")
-    return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
 
 
 def give_up(why: str) -> NoReturn:
