@@ -61,7 +61,7 @@ def test_a_frozen_redis_under_a_backlog_costs_no_memory_and_no_event(desk, freez
     desk.wait_settled(EVENTS, timeout_s=120)
 
     assert desk.posted() == {"IN": EVENTS * H100}
-    assert first_half_mb < before_mb + 100  # what is fetched ahead, however long the backlog is
+    assert first_half_mb < before_mb + 20  # a few runs wait for their agent, not all that was fetched ahead
     assert second_half_mb < first_half_mb + 5
 
 
