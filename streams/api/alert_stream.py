@@ -1,7 +1,8 @@
 """GET /v1/alerts/stream: alerts as they come, as server-sent events (WHATWG HTML §9.2).
 
 A client that comes back with `Last-Event-ID`, as EventSource does by itself, goes on where it was; the ids are the
-cursors of `feed.py`, which stay good when this process is another one.
+cursors of `feed.py`, which stay good when this process is another one. A stream begins by an id without an alert, so
+that a client which heard of none yet comes back to where it began, not to what is told after it came back.
 """
 
 import time
@@ -11,20 +12,20 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
-from ledger.errors import LedgerUnavailable
+from ledger.errors import LedgerUnavailable, WrongCall
 from schemas.quota_alert import AlertKind
 from streams.api.answers import check_country, policy_in_force
 from streams.api.parameters import Country, Moment
 from streams.api.parts import PartsHere
 from streams.api.problems import documented
-from streams.webhooks.feed import Feed, Filters, check_cursor
+from streams.webhooks.feed import Feed, Filters, is_cursor
 
 router = APIRouter(prefix="/v1", tags=["alerts"])
 
 HEARTBEAT_S = 15.0
 """A comment is sent as often, so that nobody on the way takes a quiet stream for a dead one."""
 
-_BEGIN = b"retry: 2000\n\n"
+_BEGIN = b"retry: 2000\nid: %s\n\n"
 _HEARTBEAT = b": nothing new\n\n"
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _STREAMED: dict[int | str, dict[str, Any]] = {
@@ -51,14 +52,16 @@ async def stream_alerts(
     """Alerts as they come: from now on, from `since`, or behind `Last-Event-ID`."""
     if country is not None:
         check_country(await policy_in_force(parts.reader), country)
-    cursor = check_cursor(last_event_id) if last_event_id else await parts.feed.beginning(since)
+    if last_event_id and not is_cursor(last_event_id):
+        raise WrongCall("Last-Event-ID: send the id that the stream told last, or leave it out")
+    cursor = last_event_id or await parts.feed.beginning(since)
     told = _told(parts.feed, cursor, Filters(kind, country, since))
     return StreamingResponse(told, media_type="text/event-stream", headers=_HEADERS)
 
 
 async def _told(feed: Feed, cursor: str, filters: Filters) -> AsyncGenerator[bytes]:
     """The events of one stream. It ends when Redis is away: a client comes back by itself, and loses nothing."""
-    yield _BEGIN
+    yield _BEGIN % cursor.encode()
     said_at = time.monotonic()
     while True:
         try:

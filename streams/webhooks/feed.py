@@ -162,22 +162,17 @@ def _heed_cancel() -> None:
         raise asyncio.CancelledError
 
 
-def check_cursor(cursor: str) -> str:
-    """The cursor, if it is one of ours.
-
-    Raises:
-        WrongCall: it is not.
-    """
-    _place(cursor)
-    return cursor
-
-
 def _cursor(name: bytes) -> str:
     return name.decode().removesuffix("-0")
 
 
+def is_cursor(text: str) -> bool:
+    """Whether a text has the form of our cursors."""
+    return text.isascii() and text.isdigit() and len(text) <= CURSOR_MAX
+
+
 def _place(cursor: str) -> int:
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= CURSOR_MAX):
+    if not is_cursor(cursor):
         raise WrongCursor
     return int(cursor)
 

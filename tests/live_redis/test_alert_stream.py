@@ -113,6 +113,18 @@ async def test_whoever_comes_back_with_the_last_id_misses_nothing_though_the_ser
     assert [name for _, _, name in found] == ["missed", "b"]
 
 
+@pytest.mark.parametrize("before", [(), ("before",)])
+async def test_whoever_had_heard_nothing_yet_misses_nothing_either(desk, address, before):
+    await desk.tell(*before)
+    async with Listener(address, country="IN") as listener:
+        last = await anext(line.removeprefix("id: ") async for line in listener.lines if line.startswith("id: "))
+    await desk.tell("missed")
+    async with Listener(address, country="IN", after=last) as listener:
+        [(_, _, name)] = await heard(listener.lines, 1)
+
+    assert name == "missed"
+
+
 async def test_since_begins_in_the_past_and_filters_choose(desk, address):
     await desk.tell("long ago", at=NOW - timedelta(days=1))
     await desk.tell("then")
@@ -135,12 +147,18 @@ async def test_a_server_that_is_told_to_end_ends_its_streams(desk):
 
 
 @pytest.mark.parametrize(
-    ("headers", "parameters"),
-    [({"Last-Event-ID": "x"}, {}), ({}, {"country": "ZZ"}), ({}, {"kind": "nonsense"}), ({}, {"since": "yesterday"})],
+    ("headers", "parameters", "named"),
+    [
+        ({"Last-Event-ID": "x"}, {}, "Last-Event-ID"),
+        ({}, {"country": "ZZ"}, "'ZZ'"),
+        ({}, {"kind": "nonsense"}, "kind"),
+        ({}, {"since": "yesterday"}, "since"),
+    ],
 )
-async def test_what_cannot_be_streamed_is_422_before_it_begins(desk, headers, parameters):
+async def test_what_cannot_be_streamed_is_422_before_it_begins(desk, headers, parameters, named):
     async with caller(desk.app) as http:
         answer = await http.get("/v1/alerts/stream", params=parameters, headers=headers)
 
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
+    assert named in answer.json()["detail"]
