@@ -32,7 +32,11 @@ async def list_accounts(
     *,
     kind: Annotated[MeterKind | None, Query(description="only of this meter")] = None,
     period: Annotated[
-        str | None, Query(max_length=20, description="only of this one: `2026` (lpp), `2026-Q1` (nveu), `total` (uveu)")
+        str | None,
+        Query(
+            description="only of this one: `2026` (lpp), `2026-Q1` (nveu), `total` (uveu)",
+            pattern="^([0-9]{4}(-Q[1-4])?|total)$",
+        ),
     ] = None,
     country: Annotated[
         str | None,

@@ -6,6 +6,7 @@ the page at `/`. With `off` this machine's own programs may call; a web page in 
 
 import difflib
 import math
+from collections import Counter
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -104,15 +105,19 @@ async def scopes_in_force(text: str, keys: KeyRing) -> frozenset[str]:
     return scopes
 
 
-async def refuse_unknown_parameters(request: Request) -> None:
-    """End a call with 422 that names a query parameter which its route does not know: it would be passed over."""
+async def refuse_stray_parameters(request: Request) -> None:
+    """End a call with 422 of which a query parameter would be passed over: its route does not know it, or has two."""
     known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
     errors = []
-    for name in sorted(set(request.query_params) - known):
+    for name, count in sorted(Counter(name for name, _ in request.query_params.multi_items()).items()):
         near = difflib.get_close_matches(name, known, n=1)
         there_are = f"there are {', '.join(sorted(known))}" if known else "this call takes none"
         hint = f"did you mean {near[0]}?" if near else there_are
-        errors.append(ProblemError(reason="bad_value", field=name, advice=f"there is no such parameter; {hint}"))
+        if name not in known:
+            errors.append(ProblemError(reason="bad_value", field=name, advice=f"there is no such parameter; {hint}"))
+        elif count > 1:
+            advice = f"it stands there {count} times; write it once"
+            errors.append(ProblemError(reason="bad_value", field=name, advice=advice))
     if errors:
         detail = "; ".join(f"{error.field}: {error.advice}" for error in errors)
         raise ProblemAnswer(422, "invalid-request", detail, errors=errors)

@@ -21,7 +21,7 @@ from streams.api import (
     shipments,
     webhooks,
 )
-from streams.api.admission import admit, refuse_unknown_parameters
+from streams.api.admission import admit, refuse_stray_parameters
 from streams.api.copies import MAX_AGE_S, Copies
 from streams.api.key_ring import KeyRing
 from streams.api.keys import ALERTS_READ, QUOTA_READ, SHIPMENTS_WRITE, WEBHOOKS_ADMIN
@@ -81,6 +81,7 @@ def create_app(
         description="Quotas of AI chips by country. Amounts are integers of TPP, times are RFC 3339 in UTC.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a call behind a proxy with TLS would be sent to http, its key with it
     )
     app.state.parts = Parts(
         settings=settings,
@@ -98,7 +99,7 @@ def create_app(
     install_problems(app)
     for room, scope in _ROOMS:
         app.include_router(
-            room.router, dependencies=[Security(admit, scopes=[scope]), Depends(refuse_unknown_parameters)]
+            room.router, dependencies=[Security(admit, scopes=[scope]), Depends(refuse_stray_parameters)]
         )
     for room in _OPEN_ROOMS:
         app.include_router(room.router)

@@ -142,7 +142,7 @@ def install_problems(app: FastAPI) -> None:
             ProblemError(
                 reason="missing_field" if found["type"] == "missing" else "bad_value",
                 field=".".join(map(str, found["loc"][1:])),
-                advice=found["msg"],
+                advice=found["msg"].removeprefix("Value error, "),
             )
             for found in failure.errors()
         ]

@@ -108,7 +108,8 @@ async def test_the_list_is_csv_too_and_has_a_tag(desk):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"kind": "country"}, {"cursor": "é"}, {"cursor": "!!!!"}, {"limit": 0}, {"perod": "2026"}]
+    "wrong",
+    [{"kind": "country"}, {"period": "2O26"}, {"cursor": "é"}, {"cursor": "!!!!"}, {"limit": 0}, {"perod": "2026"}],
 )
 async def test_what_cannot_be_asked_is_422_and_says_what(desk, wrong):
     answer = await desk.http.get("/v1/accounts", params=wrong)

@@ -151,6 +151,12 @@ async def test_a_misspelt_parameter_is_422_and_named(desk, path, said):
     assert said in told["detail"]
 
 
+async def test_a_parameter_that_stands_twice_is_422_for_only_one_could_count(desk):
+    told = problem(await desk.http.get("/v1/quotas?tier=1&period=2026&tier=2"), 422, "invalid-request")
+
+    assert told["detail"] == "tier: it stands there 2 times; write it once"
+
+
 async def test_no_cap_is_null_and_never_zero(desk):
     told = (await desk.http.get("/v1/quotas/DE")).json()
 
@@ -684,6 +690,7 @@ async def test_readiness_names_what_is_missing(redis, ledger):
 
 async def test_calls_that_do_not_exist_are_problems_too(desk):
     problem(await desk.http.get("/v1/nothing"), 404, "not-found")
+    problem(await desk.http.get("/v1/quotas/"), 404, "not-found")
     answer = await desk.http.delete("/v1/quotas")
     problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "GET"
