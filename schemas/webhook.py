@@ -1,6 +1,6 @@
 """A webhook: the subscription as it is asked for and as it is shown, and one attempt to deliver an alert to it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -38,10 +38,16 @@ class WebhookRequest(Subscription):
     state: Literal["active", "paused"] = "active"
 
 
+def _absent_stays(schema: dict[str, Any]) -> None:
+    """State no defaults: a client that sent them would change what it says nothing of."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 class WebhookChange(Subscription):
     """The body of `PATCH /v1/webhooks/{id}`: what is absent stays; null takes a filter away."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_absent_stays)
 
     url: Annotated[str, Field(min_length=1, max_length=2048)] = ""
     state: Literal["active", "paused"] = "active"

@@ -56,6 +56,30 @@ def test_an_example_of_a_call_keeps_to_the_openapi_document(example):
     assert told["example"] == example["answer"]
 
 
+def schemas_within(value):
+    """Every object of a document, itself among them: those that are schemas may state a default."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from schemas_within(inner)
+
+
+def test_a_default_of_the_openapi_document_is_a_value_that_it_allows():
+    document = json.loads(published_openapi())
+    stated = [schema for schema in schemas_within(document) if "default" in schema]
+
+    assert stated
+    for schema in stated:
+        Draft202012Validator(schema | {"components": document["components"]}).validate(schema["default"])
+
+
+def test_a_change_of_a_webhook_has_no_defaults_for_what_is_absent_stays():
+    change = json.loads(published_openapi())["components"]["schemas"]["WebhookChange"]
+
+    assert "required" not in change
+    assert [name for name, schema in change["properties"].items() if "default" in schema] == []
+
+
 @pytest.mark.parametrize("name", sorted(published_schemas()))
 def test_a_published_schema_is_one_and_names_itself(name):
     schema = json.loads(published_schemas()[name])
