@@ -274,9 +274,12 @@ def freshness_line(freshness: Freshness) -> str:
     """How fresh the balances are, in words."""
     if freshness.applied_at is None:
         return "Nothing was posted yet."
-    lag = (
-        "the topic's end is not known" if freshness.lag_records is None else f"{freshness.lag_records:,} records behind"
-    )
+    if freshness.lag_records is None:
+        lag = "the topic's end is not known"
+    elif freshness.lag_s and not freshness.lag_records:
+        lag = f"no worker has looked at the topic for {freshness.lag_s:.0f} s"
+    else:
+        lag = f"{freshness.lag_records:,} records behind"
     return f"Last posted {freshness.applied_at:%Y-%m-%d %H:%M:%S} UTC, {lag}."
 
 

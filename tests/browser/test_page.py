@@ -13,6 +13,7 @@ from playwright.async_api import expect
 from redis.asyncio import Redis
 
 from ledger.book.kept_settings import KeptSettings
+from ledger.book.position import Position
 from ledger.book.script import connect
 from ledger.book.setting import Setting
 from ledger.policy import load_policy
@@ -314,6 +315,10 @@ async def test_what_is_not_known_is_said_and_never_shown_as_zero(redis, ledger, 
         ours.app.state.parts = here
         await look_again(page)
         await expect(trouble).to_be_hidden()
+        for seen_at, told in ((NOW, "nothing behind"), (NOW - timedelta(minutes=2), "no worker has looked for 120 s")):
+            await Position(redis, ledger).note_ends({"shipments:0": 1}, seen_at)
+            await look_again(page)
+            await expect(page.locator("#freshness")).to_contain_text(told)
     await nothing.aclose()
 
 

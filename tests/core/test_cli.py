@@ -321,6 +321,21 @@ def test_a_sheet_tells_the_forecast_as_far_as_there_is_one(capsys, days, told):
     assert shown.count("forecast") == 1
 
 
+@pytest.mark.parametrize(
+    ("lag_records", "lag_s", "told"),
+    [
+        (0, 0.0, "0 records behind"),
+        (7, 3.5, "7 records behind"),
+        (0, 47.3, "no worker has looked at the topic for 47 s"),
+        (None, None, "the topic's end is not known"),
+    ],
+)
+def test_a_ledger_at_whose_topic_no_worker_looks_is_not_told_to_have_nothing_behind(lag_records, lag_s, told):
+    freshness = FRESHNESS.model_copy(update={"lag_records": lag_records, "lag_s": lag_s})
+
+    assert tables.freshness_line(freshness).endswith(f", {told}.")
+
+
 def test_rows_of_several_periods_tell_each_its_period(capsys):
     lists = [
         QuotaList(

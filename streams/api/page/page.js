@@ -98,7 +98,7 @@ async function call(path, options = {}) {
   } catch {
     throw new Problem(0, { detail: "The endpoint does not answer." });
   }
-  if (answer.ok) return answer.json();
+  if (answer.ok) return readAnswer(answer);
   const problem = new Problem(answer.status, await answer.json().catch(() => ({})));
   if (problem.status !== 401) throw problem;
   if (changes === key.changes) {
@@ -107,6 +107,12 @@ async function call(path, options = {}) {
     await key.asking;
   }
   return call(path, options);
+}
+
+/** What an answer says. The browser keeps the body while balances are the same; how fresh they are is in the header. */
+async function readAnswer(answer) {
+  const freshness = answer.headers.get("Quota-Freshness");
+  return { ...await answer.json(), ...(freshness && { freshness: JSON.parse(freshness) }) };
 }
 
 /** Resolves when a key was given that is in force, or when the person closed the dialog without. */
@@ -603,8 +609,9 @@ function showSummary({ items }) {
   if (byId("summary").textContent !== text) byId("summary").textContent = text;
 }
 
-function showFreshness({ applied_at, lag_records }) {
-  const behind = lag_records ? `, ${whole.format(lag_records)} records behind` : lag_records === 0 ? ", nothing behind" : "";
+function showFreshness({ applied_at, lag_records, lag_s }) {
+  const behind = lag_records === null ? "" : lag_records ? `, ${whole.format(lag_records)} records behind`
+    : lag_s ? `, no worker has looked for ${whole.format(Math.round(lag_s))} s` : ", nothing behind";
   byId("freshness").textContent = applied_at === null ? "No record was applied yet."
     : `Applied ${moment(applied_at)}${behind}`;
 }
