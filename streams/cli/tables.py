@@ -163,7 +163,7 @@ def _forecast_line(forecast: Forecast) -> str:
 def decision_sheet(decision: Decision) -> RenderableType:
     """A decision: its receipt, then what was charged and under which rules."""
     parts: list[RenderableType] = [Text(f"{decision.event_key}: {decision.outcome or 'assessed, not booked'}", "bold")]
-    parts += [Padding(Text(sentence), (0, 2)) for sentence in decision.receipt]
+    parts += [Padding(Text(_one_line(sentence)), (0, 2)) for sentence in decision.receipt]
     if decision.charges:
         parts.append(_charges(decision.charges))
     if decision.rules:
@@ -187,8 +187,8 @@ def held_table(found: HeldList) -> RenderableType:
             item.event_key,
             str(item.line + 1),
             f"{item.quantity:,}",
-            Text(item.part),
-            Text(item.reason),
+            Text(_one_line(item.part)),
+            Text(_one_line(item.reason)),
             "resolve" if item.resolvable else "a correction",
         )
     return table
@@ -219,7 +219,7 @@ def alert_line(alert: QuotaAlert) -> Text:
         (f"{alert.recorded_at:%Y-%m-%d %H:%M:%S} ", "dim"),
         (f"{alert.severity:8} ", COLOUR_OF_SEVERITY[alert.severity]),
         (f"{alert.kind:16} ", "bold"),
-        alert.message,
+        _one_line(alert.message),
     )
 
 

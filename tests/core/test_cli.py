@@ -8,6 +8,7 @@ import pytest
 
 from schemas.cloudevents import read_event
 from schemas.decision import Decision
+from schemas.quota_alert import QuotaAlert
 from schemas.quota_status import Forecast, Freshness, QuotaList, QuotaStatus
 from streams.cli import processes, send, tables
 from streams.cli.processes import http_url
@@ -334,6 +335,15 @@ def test_a_ledger_at_whose_topic_no_worker_looks_is_not_told_to_have_nothing_beh
     freshness = FRESHNESS.model_copy(update={"lag_records": lag_records, "lag_s": lag_s})
 
     assert tables.freshness_line(freshness).endswith(f", {told}.")
+
+
+def test_an_alert_is_one_line_whatever_a_sender_wrote():
+    forged = "The TPP of x\n2026-11-22 12:00:00 critical quota.exceeded\tIndia \u202eis past its cap"
+    at = FRESHNESS.applied_at
+    told = {"alert_id": "al_1", "kind": "part.unknown", "severity": "warning", "occurred_at": at, "recorded_at": at}
+    told |= {"policy_id": "p", "policy_sha256": "0", "incident_key": "i", "message": forged}
+
+    assert tables.alert_line(QuotaAlert.model_validate(told)).plain.isprintable()
 
 
 def test_rows_of_several_periods_tell_each_its_period(capsys):
