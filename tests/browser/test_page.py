@@ -68,6 +68,15 @@ async def look_again(page):
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
+async def walk(page):
+    """Where the tabulator leads, once for each thing that can be focused: its place as one reads, and its outline."""
+    walked = []
+    for _ in range(await page.evaluate(NUMBER_WHAT_CAN_BE_FOCUSED)):
+        await page.keyboard.press("Tab")
+        walked.append(await page.evaluate(FOCUSED))
+    return walked
+
+
 async def fits_its_width(page):
     return await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
@@ -132,12 +141,8 @@ async def test_the_keyboard_reaches_everything_in_the_order_it_is_read(redis, le
                 await page.goto(address)
                 await expect(page.locator(last)).to_be_visible()
                 await expect(page.locator("#live")).to_have_text("● live")
-                wanted = await page.evaluate(NUMBER_WHAT_CAN_BE_FOCUSED)
-                walked = []
-                for _ in range(wanted):
-                    await page.keyboard.press("Tab")
-                    walked.append(await page.evaluate(FOCUSED))
-                assert walked == [[str(place), "solid"] for place in range(wanted)]
+                walked = await walk(page)
+                assert walked == [[str(place), "solid"] for place in range(len(walked))]
             await page.goto(ours.address)
             await page.locator("#countries tbody a").focus()
             await page.keyboard.press("Enter")
@@ -197,9 +202,34 @@ async def test_a_countrys_page_shows_the_meters_of_companies_there(redis, ledger
                 "nveu:example cloud:IN:IN"
             }
             assert f"{64 * H100:,}" in await meters.first.inner_text()
+            walked = await walk(page)
+            assert '"Companies\' own meters"' in await page.locator("main").aria_snapshot()
+            assert walked == [[str(place), "solid"] for place in range(len(walked))]
+            await page.get_by_label("Period").fill("2025")
+            await page.get_by_role("region", name="Companies' own meters").focus()
             await ours.ship("IN", 64, consignee=company, authorization={"kind": "nveu"})
             await look_again(page)
             await expect(meters.first).to_contain_text(f"{128 * H100:,}")
+            await expect(page.get_by_role("region", name="Companies' own meters")).to_be_focused()
+            await expect(page.get_by_label("Period")).to_have_value("2025")
+            assert page.complaints == []
+
+
+async def test_whoever_reads_all_entries_goes_on_reading_them_when_there_are_more(redis, ledger, chromium):
+    async with house(redis, ledger) as ours:
+        for _ in range(26):
+            await ours.ship("IN", 1)
+        async with opened(chromium, f"{ours.address}#/IN", **PHONE) as page:
+            entries = page.get_by_role("region", name="Entries")
+            await page.get_by_role("button", name="Show all 26").click()
+            await expect(entries).to_be_focused()
+            await expect(entries.locator("tbody tr")).to_have_count(26)
+            await entries.evaluate("region => { region.scrollLeft = 40; }")
+            await ours.ship("IN", 1)
+            await look_again(page)
+            await expect(entries.locator("tbody tr")).to_have_count(27)
+            await expect(entries).to_be_focused()
+            assert await entries.evaluate("region => region.scrollLeft") == 40
             assert page.complaints == []
 
 

@@ -433,7 +433,7 @@ byId("example").addEventListener("click", () => {
 
 // --------------------------------------------------------------------------------------------------- A country's page
 
-const open = { country: null, period: null, shown: null };
+const open = { country: null, period: null, shown: null, entries: ENTRIES_SHOWN };
 
 /** Every booking of a period, oldest first, as far as one plot can hold; the newest count. */
 async function entriesOf(code, period) {
@@ -510,16 +510,16 @@ function plot(entries, quota) {
 }
 
 function entriesView(entries) {
-  const body = (count) => table("Entries, the newest first", ["Occurred", "Event", "What", "#TPP", "#Balance after"],
-    entries.slice(0, count).map((entry) => [moment(entry.occurred_at), entry.event_key,
+  const body = () => table("Entries, the newest first", ["Occurred", "Event", "What", "#TPP", "#Balance after"],
+    entries.slice(0, open.entries).map((entry) => [moment(entry.occurred_at), entry.event_key,
       entry.cause + (entry.state === "reserved" ? " (reserved)" : ""), tpp(entry.tpp), tpp(entry.after_tpp)]));
-  const holder = element("div", {}, body(ENTRIES_SHOWN));
-  if (entries.length > ENTRIES_SHOWN) {
+  const holder = element("div", {}, body());
+  if (entries.length > open.entries) {
     const more = element("button", { type: "button" }, `Show all ${whole.format(entries.length)}`);
     more.addEventListener("click", () => {
-      const all = body(entries.length);
-      holder.replaceChildren(all);
-      all.focus();
+      open.entries = Infinity;
+      holder.replaceChildren(body());
+      holder.firstChild.focus();
     });
     holder.append(more);
   }
@@ -532,9 +532,8 @@ function metersView(meters) {
       tpp(meter.cap_tpp), meter.status === null ? "—" : statusText(meter)]));
 }
 
-function countryView(quota, meters, entries, alerts) {
-  const card = (heading, ...content) => element("section", { class: "card" },
-    element("div", { class: "head" }, element("h2", {}, heading)), ...content);
+/** The top of a country's page, which stays as it is while balances move: a period that is being typed is not lost. */
+function countryTop(quota, heading) {
   const period = element("input", { value: quota.period, size: 9, "aria-label": "Period" });
   const choose = element("form", { class: "head" }, element("a", { href: "#/" }, "← All countries"),
     element("label", {}, "Period ", period), element("button", { type: "submit" }, "Show"));
@@ -542,6 +541,12 @@ function countryView(quota, meters, entries, alerts) {
     event.preventDefault();
     location.hash = `#/${quota.country}/${encodeURIComponent(period.value.trim())}`;
   });
+  return [element("h1", { tabindex: "-1" }, heading), choose];
+}
+
+function countryCards(quota, meters, entries, alerts) {
+  const card = (heading, ...content) => element("section", { class: "card" },
+    element("div", { class: "head" }, element("h2", {}, heading)), ...content);
   const levels = quota.thresholds?.length
     ? table("Levels", ["Level", "Last crossed"], quota.thresholds.map(
       ({ level, crossed_at }) => [`${level} %`, crossed_at === null ? "not crossed" : moment(crossed_at)]))
@@ -549,8 +554,6 @@ function countryView(quota, meters, entries, alerts) {
   const older = entries.length >= ENTRIES_PLOTTED
     ? [element("p", { class: "quiet" }, `Of more bookings the newest ${whole.format(entries.length)} are shown.`)] : [];
   return [
-    element("h1", { tabindex: "-1" }, `${quota.name} (${quota.country}), ${quota.period}`),
-    choose,
     card("Quota", figures([
       ["Status", statusText(quota)], ["Tier", String(quota.tier)], ["Used", bar(quota)],
       ["Posted, TPP", tpp(quota.posted_tpp)], ["Reserved, TPP", tpp(quota.reserved_tpp)],
@@ -571,6 +574,17 @@ function countryView(quota, meters, entries, alerts) {
   ];
 }
 
+/** Replace a part of the page, and leave the person where they were: in what has the focus, and in wide tables. */
+function replaceInPlace(holder, ...children) {
+  const nameOf = (each) => each.getAttribute("aria-label") ?? each.textContent;
+  const focused = holder.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  const scrolled = new Map([...holder.querySelectorAll(".scroll")].map((each) => [nameOf(each), each.scrollLeft]));
+  holder.replaceChildren(...children);
+  for (const each of holder.querySelectorAll(".scroll")) each.scrollLeft = scrolled.get(nameOf(each)) ?? 0;
+  if (focused === null) return;
+  [...holder.querySelectorAll("a, button, [tabindex]")].find((each) => nameOf(each) === focused)?.focus({ preventScroll: true });
+}
+
 async function showCountry() {
   const { country, period } = open;
   const query = period ? `?period=${encodeURIComponent(period)}` : "";
@@ -586,11 +600,14 @@ async function showCountry() {
     }),
   ]);
   if (country !== open.country || period !== open.period) return; // the person went on meanwhile
-  const first = open.shown === null;
-  byId("country").replaceChildren(...countryView(quota, meters, entries, alerts));
+  const [page, heading] = [byId("country"), `${quota.name} (${quota.country}), ${quota.period}`];
+  if (page.firstChild.textContent !== heading) {
+    page.replaceChildren(...countryTop(quota, heading), element("div"));
+    page.firstChild.focus();
+    document.title = `${quota.name}: compute quota`;
+  }
+  replaceInPlace(page.lastChild, ...countryCards(quota, meters, entries, alerts));
   open.shown = said;
-  document.title = `${quota.name}: compute quota`;
-  if (first) byId("country").firstChild.focus();
 }
 
 // ---------------------------------------------------------------------------------------------------- What joins them
@@ -659,6 +676,7 @@ function route() {
   open.country = found[1] ?? null;
   open.period = found[2] ? decodeURIComponent(found[2]) : null;
   open.shown = null;
+  open.entries = ENTRIES_SHOWN;
   byId("world").hidden = open.country !== null;
   byId("country").hidden = open.country === null;
   if (open.country) {
