@@ -273,6 +273,8 @@ class _Sender:
                 return Answer(response.status, await _first_bytes(response), None, retry_after_s)
         except TimeoutError:
             return Answer(None, error=f"no answer within {TOTAL_S:g} s")
+        except aiohttp.ClientResponseError as failure:  # in its own words it names the whole address, secrets and all
+            return Answer(None, error=f"no answer in HTTP: {failure.message}"[:ANSWER_LOGGED])
         except (aiohttp.ClientError, OSError, ValueError, UnreadableSecret) as failure:
             return Answer(None, error=f"{type(failure).__name__}: {failure}"[:ANSWER_LOGGED])
 

@@ -948,6 +948,46 @@ async def test_an_answer_that_does_not_come_to_its_body_is_cut_off_at_the_total_
     assert (delivery.outcome, delivery.status, delivery.error) == ("failed", None, "no answer within 0.3 s")
 
 
+@asynccontextmanager
+async def answering_bytes(answer: bytes) -> AsyncIterator[str]:
+    """The address of a receiver that answers so, whatever that is."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(behave, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\xff\x00 <!channel> \x1b[31m\r\n\r\n",
+        b"HTTP/1.1 99999 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-\xff: \xff\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 5000,
+    ],
+)
+async def test_an_answer_that_is_no_http_is_a_failure_that_does_not_tell_the_secret_parts_of_the_address(
+    desk: Desk, answer: bytes
+) -> None:
+    async with answering_bytes(answer) as address:
+        hook, _ = await desk.subscribe(f"{address}/services/secret")
+        await desk.deliver(a_run("1"))
+        async with desk.sending():
+            await until(lambda: attempts(desk, hook, 1), "the attempt")
+
+    delivery = (await desk.deliveries())[0]
+    assert (delivery.outcome, delivery.status) == ("failed", None)
+    assert "no answer in HTTP" in (delivery.error or "")
+    assert "secret" not in (delivery.error or "")
+
+
 async def test_two_senders_never_post_one_job_twice(desk: Desk, receiver: Receiver, redis_url: str) -> None:
     await desk.subscribe(receiver.url("/a"))
     await desk.subscribe(receiver.url("/b"))
