@@ -1,8 +1,10 @@
 """An alert: the same object on the topic `alerts`, in the API and in a webhook's body."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from schemas.plain_text import in_one_line
 
 AlertKind = Literal[
     "quota.near_cap",
@@ -64,6 +66,6 @@ class QuotaAlert(BaseModel):
     policy_id: str
     policy_sha256: str
     incident_key: str = Field(description="shared by all alerts of one account, period and rule, whatever the level")
-    message: str = Field(description="one sentence a person understands")
+    message: Annotated[str, AfterValidator(in_one_line)] = Field(description="one sentence a person understands")
     evidence: dict[str, Any] = Field(default_factory=dict, description="what matched")
     url: str | None = None

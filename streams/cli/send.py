@@ -4,18 +4,19 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ledger.policy import Policy
 from ledger.rules.assessment import Assessment
 from ledger.rules.follower import Following, original_of
 from ledger.rules.judge import judge
+from schemas.plain_text import in_one_line
 from schemas.rejected_record import RejectedRecord
 from schemas.shipment_event import ShipmentEvent
 from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import now, settings_here
 from streams.cli.policy_here import policy_here
+from streams.cli.terminal import Terminal
 from streams.kafka.producer import close_producer, make_producer, send_all
 from streams.readers.read_file import count_lines, read_file
 from streams.readers.records import BadRecord, GoodRecord
@@ -58,7 +59,7 @@ class _Reading:
         self.good = 0
         self.bad = 0
         self.lines_read = 0
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+        self.console = Terminal(stderr=True, soft_wrap=True)
 
     def records(self) -> Iterator[tuple[str, GoodRecord, Assessment | Following]]:
         """Each good record with its place, `file:line`, and what it is by itself."""
@@ -106,7 +107,7 @@ def _send_all(reading: _Reading, settings: Settings) -> None:
 def _tell_all(reading: _Reading) -> None:
     """Say what each event would be charged, balances left aside."""
     for place, record, judged in reading.records():
-        typer.echo(f"{place}: {record.event.key}: {_in_short(record.event, judged)}")
+        typer.echo(in_one_line(f"{place}: {record.event.key}: {_in_short(record.event, judged)}"))
     reading.console.print(f"{reading.good:,} events would be sent; {reading.bad:,} bad ones would not")
 
 

@@ -9,7 +9,6 @@ from tempfile import TemporaryFile
 from typing import Annotated, BinaryIO, TypeVar
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ledger.errors import WrongCall
@@ -24,6 +23,7 @@ from streams.cli.ledger_here import now, settings_here
 from streams.cli.policy_here import IN_FORCE, named_policy, settings_for
 from streams.cli.simulation_tables import show_csv, simulation_tables
 from streams.cli.tables import show, show_json
+from streams.cli.terminal import Terminal
 from streams.debit_shipments import read_record, source_of_topic
 from streams.kafka.read_log import Log
 from streams.readers.read_file import STDIN, count_lines, read_file
@@ -37,7 +37,7 @@ _PROGRESS_EVERY = 1_000
 Step = TypeVar("Step")
 Wanted = Callable[[bytes], bool]
 
-_console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+_console = Terminal(stderr=True, soft_wrap=True)
 
 
 class Format(StrEnum):

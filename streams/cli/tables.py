@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from schemas.decision import Charge, Decision
+from schemas.plain_text import in_one_line
 from schemas.quota_alert import QuotaAlert
 from schemas.quota_status import Forecast, Freshness, LedgerStatus, QuotaList, QuotaStatus
 from schemas.unsettled import EventName, HeldList
 from schemas.webhook import Delivery, Webhook
 from streams.api.keys import Key
+from streams.cli.terminal import Terminal
 
 COLOUR_OF_STATUS = {
     "prohibited": "magenta",
@@ -31,9 +33,9 @@ _NAMED_MAX = 10
 _SAID_MAX = 60
 
 
-def a_console() -> Console:
+def a_console() -> Terminal:
     """Standard output; where that is no terminal, without colour and with room for everything."""
-    console = Console(highlight=False)
+    console = Terminal()
     if not console.is_terminal:
         console.width = _WIDTH_IN_PIPES
     return console
@@ -163,7 +165,7 @@ def _forecast_line(forecast: Forecast) -> str:
 def decision_sheet(decision: Decision) -> RenderableType:
     """A decision: its receipt, then what was charged and under which rules."""
     parts: list[RenderableType] = [Text(f"{decision.event_key}: {decision.outcome or 'assessed, not booked'}", "bold")]
-    parts += [Padding(Text(_one_line(sentence)), (0, 2)) for sentence in decision.receipt]
+    parts += [Padding(Text(in_one_line(sentence)), (0, 2)) for sentence in decision.receipt]
     if decision.charges:
         parts.append(_charges(decision.charges))
     if decision.rules:
@@ -187,8 +189,8 @@ def held_table(found: HeldList) -> RenderableType:
             item.event_key,
             str(item.line + 1),
             f"{item.quantity:,}",
-            Text(_one_line(item.part)),
-            Text(_one_line(item.reason)),
+            Text(in_one_line(item.part)),
+            Text(in_one_line(item.reason)),
             "resolve" if item.resolvable else "a correction",
         )
     return table
@@ -219,7 +221,7 @@ def alert_line(alert: QuotaAlert) -> Text:
         (f"{alert.recorded_at:%Y-%m-%d %H:%M:%S} ", "dim"),
         (f"{alert.severity:8} ", COLOUR_OF_SEVERITY[alert.severity]),
         (f"{alert.kind:16} ", "bold"),
-        _one_line(alert.message),
+        in_one_line(alert.message),
     )
 
 
@@ -239,13 +241,8 @@ def webhook_table(webhooks: list[Webhook]) -> RenderableType:
         host = urlsplit(webhook.url).hostname or ""
         colour = "green" if webhook.state == "active" else "yellow" if webhook.state == "paused" else "red"
         row = (Text(host), Text(webhook.state, colour), webhook.format, Text(_filters(webhook)))
-        table.add_row(webhook.id, *row, Text(_one_line(webhook.description)))
+        table.add_row(webhook.id, *row, Text(in_one_line(webhook.description)))
     return table if webhooks else Text("No webhooks.")
-
-
-def _one_line(text: str) -> str:
-    """A stranger's text as a terminal may have it: no signs by which it could be steered."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _filters(webhook: Webhook) -> str:
@@ -254,7 +251,7 @@ def _filters(webhook: Webhook) -> str:
     told = [", ".join(found) for found in several if found]
     if webhook.severity_min is not None:
         told.append(f"{webhook.severity_min} and above")
-    return _one_line("; ".join(told)) or "everything"
+    return in_one_line("; ".join(told)) or "everything"
 
 
 def delivery_table(deliveries: list[Delivery]) -> RenderableType:
@@ -263,7 +260,7 @@ def delivery_table(deliveries: list[Delivery]) -> RenderableType:
     table = plain_table("delivery", "at", "outcome", right=right, left=left)
     for one in deliveries:
         colour = "green" if one.outcome == "delivered" else "red"
-        said = _one_line(one.error or one.answer)[:_SAID_MAX]
+        said = in_one_line(one.error or one.answer)[:_SAID_MAX]
         status = "-" if one.status is None else str(one.status)
         numbers = (str(one.attempt), str(one.sequence), status, f"{one.latency_ms:,}")
         table.add_row(one.delivery_id, f"{one.at:%Y-%m-%d %H:%M:%S}", Text(one.outcome, colour), *numbers, Text(said))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
@@ -12,6 +12,7 @@ from rich.text import Text
 from schemas.quota_alert import QuotaAlert
 from schemas.quota_status import QuotaList
 from streams.cli.tables import alert_line, quota_table
+from streams.cli.terminal import Terminal
 
 PLAIN_WIDTH = 130
 _PLAIN_STEPS = 4
@@ -21,9 +22,9 @@ class View:
     """One screen, or one stream of lines. Use as a context while something moves."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
+        self._console = Terminal()
         if not self._console.is_terminal:
-            self._console = Console(highlight=False, width=PLAIN_WIDTH)
+            self._console.width = PLAIN_WIDTH
         bar = (TextColumn("feeding the sample"), BarColumn(), MofNCompleteColumn())
         self._progress = Progress(*bar, console=self._console)
         self._task = self._progress.add_task("", total=None)

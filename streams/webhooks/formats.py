@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ledger.errors import WrongCall
+from schemas.plain_text import in_one_line
 from schemas.quota_alert import QuotaAlert
 from schemas.webhook import WebhookFormat
 
@@ -80,7 +81,7 @@ def _plain(text: str) -> dict[str, Any]:
 
 def _escaped(text: str) -> str:
     """Text in one line that Slack takes for no mention and no link: `<!channel>` would ring everybody."""
-    line = " ".join(text.split())[:_TEXT_MAX]
+    line = in_one_line(text)[:_TEXT_MAX]
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -91,7 +92,7 @@ def _pagerduty(alert: QuotaAlert, routing_key: str) -> dict[str, Any]:
         "event_action": "resolve" if _is_over(alert) else "trigger",
         "dedup_key": _short(alert.incident_key),
         "payload": {
-            "summary": " ".join(alert.message.split())[:_SUMMARY_MAX],
+            "summary": alert.message[:_SUMMARY_MAX],
             "source": "quota-ledger",
             "severity": alert.severity,
             "timestamp": alert.occurred_at.isoformat(),

@@ -1,0 +1,85 @@
+"""What strangers write into an event is text wherever a person reads it: no markup, no lines and signs of its own."""
+
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Group
+
+from ledger.policy import load_policy
+from ledger.rules.alerts import notice_alerts
+from ledger.rules.judge import judge
+from schemas.unsettled import HeldItems, HeldList
+from streams.cli.tables import alert_line, decision_sheet, decision_table, held_table, show
+from tests.builders import a_line, a_shipment, described
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SEEN = "[/x] [red]bold[/red] :bomb: <!channel> <b>"
+STEERING = "\u202e\u2066\u200b\u2028\n\t"
+HOSTILE = f"{SEEN}{STEERING}2026-03-01 critical"
+POLICY = load_policy("diffusion-2025")
+
+
+def a_hostile_shipment():
+    """A shipment that says so in every free text, under whose rules much is to be told."""
+    party = {"name": HOSTILE, "country": "VN", "id": HOSTILE}
+    return a_shipment(
+        id=HOSTILE,
+        source=HOSTILE,
+        shipment_id=HOSTILE,
+        exporter={"name": HOSTILE, "country": "US"},
+        consignee=party | {"role": "reseller", "headquarters": "CN", "ultimate_parent": party},
+        bill_to={"name": HOSTILE, "country": "AE"},
+        authorization={"kind": "lpp", "number": HOSTILE},
+        end_use={"purpose": "unknown", "model": HOSTILE, "model_developer_country": "CN", "site": ""},
+        lines=[
+            a_line(vendor=HOSTILE, model=f"Ascend 910B {HOSTILE}", description=HOSTILE, part_number=HOSTILE),
+            a_line(declared_as=HOSTILE, tpp_each=99_999, quantity=500),
+            a_line(vendor=HOSTILE, model=HOSTILE, sku=HOSTILE),
+            a_line(vendor=HOSTILE, model=HOSTILE, eccn="4E091"),
+        ],
+    )
+
+
+def alerts_on(event):
+    return notice_alerts(event, judge(event, POLICY), POLICY, NOW)
+
+
+def test_an_alert_says_one_line_whatever_the_event_says():
+    messages = {alert.kind: alert.message for alert in alerts_on(a_hostile_shipment())}
+
+    assert {"part.unknown", "prc_model.end_use", "ascend.detected", "redflag.rf29", "hq.tier3"} <= messages.keys()
+    assert all(message.isprintable() for message in messages.values())
+    assert SEEN in messages["part.unknown"]
+    assert SEEN in messages["prc_model.end_use"]
+
+
+def the_decision():
+    event = a_hostile_shipment()
+    return described(event, POLICY).model_copy(update={"alerts": alerts_on(event)})
+
+
+def the_held_lines():
+    item = HeldItems(
+        source=HOSTILE, id=HOSTILE, shipment_id=HOSTILE, country="IN", line=0, vendor=HOSTILE, model=HOSTILE,
+        part=HOSTILE, quantity=1, reason=HOSTILE, resolvable=True,
+    )  # fmt: skip
+    return HeldList(items=[item])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: decision_sheet(the_decision()),
+        lambda: decision_table([the_decision()]),
+        lambda: held_table(the_held_lines()),
+        lambda: Group(*map(alert_line, alerts_on(a_hostile_shipment()))),
+    ],
+    ids=["explain", "adjust", "resolve --list", "alerts"],
+)
+def test_a_command_prints_a_strangers_words_as_they_stand_and_is_not_steered(answer, capsys):
+    show(answer())
+    printed = capsys.readouterr().out
+
+    assert "[/x]" in printed
+    assert "[red]" in printed
+    assert all(line.isprintable() for line in printed.split("\n"))
