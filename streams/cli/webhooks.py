@@ -11,7 +11,9 @@ import urllib.request
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
 
 import typer
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -171,7 +173,7 @@ def rotate(webhook_id: _Id, *, json: _Json = False) -> None:
         return await desk.rotate(webhook_id, SecretBox(settings.secret_key), now=now())
 
     if (endpoint := _endpoint_that_keeps_secrets(settings)) is not None:
-        rotated = _asked_of(endpoint, f"/v1/webhooks/{webhook_id}/rotate", SecretRotated, {})
+        rotated = _asked_of(endpoint, f"/v1/webhooks/{quote(webhook_id, safe='')}/rotate", SecretRotated, {})
     else:
         rotated = _at_desk(settings, rotating)
     if json:
@@ -221,15 +223,14 @@ def _at_desk(settings: Settings, act: Callable[[WebhookDesk, Reader], Awaitable[
 
 
 def _endpoint_that_keeps_secrets(settings: Settings) -> str | None:
-    """The endpoint of a running `up` whose secret key this command does not know."""
-    if settings.secret_key is not None:
-        return None
+    """The endpoint of the running `up` whose ledger this is: its secret key counts, whatever this command's is.
+
+    None where there is no such `up`, or its endpoint asks for a key.
+    """
     state = running(settings.state_dir)
-    return state.api_url if state is not None and state.settings.get("redis_url") == _redis_url(settings) else None
-
-
-def _redis_url(settings: Settings) -> str:
-    return settings.redis_url.get_secret_value()
+    if state is None or state.settings.get("redis_url") != settings.redis_url.get_secret_value():
+        return None
+    return state.api_url if state.settings.get("auth") == "off" else None
 
 
 def _asked_of(endpoint: str, path: str, model: type[_Model], body: dict[str, Any]) -> _Model:
@@ -243,7 +244,7 @@ def _asked_of(endpoint: str, path: str, model: type[_Model], body: dict[str, Any
         with refusal, suppress(ValueError, KeyError):
             raise WrongCall(json_text.loads(refusal.read())["detail"]) from None
         raise LedgerUnavailable(f"{endpoint} answered {refusal.code}") from None
-    except OSError as failure:
+    except (OSError, HTTPException) as failure:
         raise LedgerUnavailable(f"{endpoint} does not answer: {failure}") from None
 
 

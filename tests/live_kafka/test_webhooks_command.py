@@ -1,8 +1,6 @@
 """`quota-ledger webhooks` with a real worker and sender: who is told, and that a lost Redis knows it again."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from standardwebhooks import Webhook as Verifier
@@ -12,40 +10,13 @@ from streams.cli.main import app
 from streams.settings import environment_of
 from tests.live_kafka.desk import LiveDesk, shipment
 from tests.parts import wait_until
-
-
-class Receiver:
-    """Takes what is posted to it, and answers with `status`."""
-
-    def __init__(self):
-        receiver, self.status, self.messages = self, 204, []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                receiver.messages.append((dict(self.headers.items()), body))
-                self.send_response(receiver.status)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook?token=secret"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def told(self):
-        """Kind and event of each alert that came."""
-        alerts = [json.loads(body) for _, body in self.messages]
-        return [(alert["type"], (alert["data"]["event_key"] or "").partition("#")[2]) for alert in alerts]
+from tests.taker import taking
 
 
 @pytest.fixture
 def receiver():
-    receiver = Receiver()
-    yield receiver
-    receiver.server.shutdown()
-    receiver.server.server_close()
+    with taking() as receiver:
+        yield receiver
 
 
 class Desk(LiveDesk):

@@ -8,11 +8,13 @@ import subprocess
 import sys
 
 import pytest
+from standardwebhooks import Webhook as Verifier
 
 from streams.embedded.guard import is_alive, listed
 from streams.embedded.state import running
 from streams.embedded.valkey import free_port
 from tests.parts import wait_until
+from tests.taker import taking
 
 UP = [sys.executable, "-m", "streams.cli.main", "up"]
 
@@ -41,9 +43,9 @@ class Shell:
     def pids(self):
         return listed(self.folder / f"up-{self.port}" / "pids")
 
-    def call(self, *arguments):
+    def call(self, *arguments, **variables):
         command = [sys.executable, "-m", "streams.cli.main", *arguments]
-        plain = {name: value for name, value in self.environment.items() if name != "QUOTA_HTTP_PORT"}
+        plain = {name: value for name, value in self.environment.items() if name != "QUOTA_HTTP_PORT"} | variables
         return subprocess.run(command, env=plain, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -107,6 +109,30 @@ def test_what_exits_is_started_again_and_nothing_survives_a_killed_up(shells):
     assert worker not in pids
     assert found_while_running is not None
     assert running(shell.folder) is None
+
+
+def test_a_second_shell_adds_a_webhook_whose_secret_it_cannot_encrypt_and_rotates_it(shells):
+    shell = shells()
+    shell.until_it_prints("running at")
+    with taking() as taker:
+        added = shell.call(
+            "webhooks", "add", taker.url, "--kind", "tier3.shipment", QUOTA_SECRET_KEY="of another ledger"
+        )
+        [listed] = json.loads(shell.call("webhooks", "list", "--json").stdout)["items"]
+        rotated = shell.call("webhooks", "rotate", listed["id"], "--json")
+        tested = shell.call("webhooks", "test", listed["id"])
+    unknown = shell.call("webhooks", "rotate", "no such id/..")
+    inward = shell.call("webhooks", "add", "http://10.0.0.1/")
+
+    assert (added.returncode, rotated.returncode, tested.returncode) == (0, 0, 0), tested.stdout
+    assert listed["kinds"] == ["tier3.shipment"]
+    [(headers, body)] = taker.messages
+    for secret in (added.stdout.strip(), json.loads(rotated.stdout)["secret"]):
+        Verifier(secret).verify(body, {name.lower(): value for name, value in headers.items()})
+    for refused in (unknown, inward):
+        assert refused.returncode == 2
+        assert "Traceback" not in refused.stderr
+    assert "private, local or reserved" in inward.stderr
 
 
 def test_a_taken_port_is_named_before_anything_starts(shells):
