@@ -112,6 +112,10 @@ class Keys:
         """Sorted set, one a webhook: job id by the millisecond it is due, or comes back from a sender that died."""
         return self._key(f"due:{webhook_id}")
 
+    def urgent(self, webhook_id: str) -> str:
+        """Sorted set, one a webhook: as `due`, of those jobs that wait behind no other."""
+        return self._key(f"due:{webhook_id}:urgent")
+
     @property
     def sequences(self) -> str:
         """Hash: webhook id -> number of its last delivery."""

@@ -6,9 +6,12 @@
   KEYS[2]  alerts     stream  the feed: an entry <offset + 1>-0 an alert, with kind, country and the alert in JSON
   KEYS[3]  alert_ids  hash    alert id -> offset of its first record
   KEYS[4]  webhooks   hash    webhook id -> subscription in JSON
-  KEYS[5]  jobs       hash    job id -> {webhook_id, alert_id, entry, sequence, since_ms, failed, claim} in JSON
+  KEYS[5]  jobs       hash    job id -> {webhook_id, alert_id, entry, sequence, since_ms, failed, claim} in JSON, and
+                              urgent: true in one that waits behind no other
   KEYS[6]  sequences  hash    webhook id -> number of its last delivery
-  KEYS[7]  due of the first webhook, and so on in the order of ARGV[6]: sorted sets, job id by the ms it is due
+  KEYS[7]  urgent of the first webhook
+  KEYS[8]  due of the first webhook, and so on in the order of ARGV[6]: sorted sets, job id by the ms it is due; first
+           come the urgent ones, then all others
 
   ARGV[1]  partition   "<topic>:<number>"
   ARGV[2]  prev        offset delivered before this run, -1 for none
@@ -27,7 +30,7 @@
     "changed"  a subscription came, went or changed since it was read: nothing written, choose again
   Why a script: a crash between feed, jobs and checkpoint would lose a delivery or make it twice.
 ]]
-local FIRST, FIELDS, DUE = 8, 7, 6
+local FIRST, FIELDS, BEFORE_DUE = 8, 7, 6
 local field, prev = 'checkpoint:' .. ARGV[1], tonumber(ARGV[2])
 local checkpoint = tonumber(redis.call('HGET', KEYS[1], field) or '-1')
 if prev < checkpoint then return {'behind', checkpoint} end
@@ -46,18 +49,17 @@ for at = FIRST, #ARGV, FIELDS do
   local offset, alert, kind, country, text = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   if redis.call('HSETNX', KEYS[3], alert, offset) == 1 then
     local entry = string.format('%.0f-0', offset + 1)
-    -- a thousandth of a millisecond apart, so that what is due at once keeps the order of the topic; what waits behind no
-    -- other was due long ago, by its offset
-    local since = ARGV[at + 6] == '1' and tonumber(offset) or ARGV[4] + new / 1000
+    -- a thousandth of a millisecond apart, so that what is due at once keeps the order of the topic
+    local since, urgent = ARGV[4] + new / 1000, ARGV[at + 6] == '1' or nil
     redis.call('XADD', KEYS[2], entry, 'kind', kind, 'country', country, 'alert', text)
     for position in string.gmatch(ARGV[at + 5], '%d+') do
       local webhook = webhooks[tonumber(position)]
       local job = webhook .. ':' .. alert
       redis.call('HSET', KEYS[5], job, cjson.encode({
         webhook_id = webhook, alert_id = alert, entry = entry, since_ms = tonumber(ARGV[4]), failed = 0, claim = 0,
-        sequence = redis.call('HINCRBY', KEYS[6], webhook, 1),
+        sequence = redis.call('HINCRBY', KEYS[6], webhook, 1), urgent = urgent,
       }))
-      redis.call('ZADD', KEYS[DUE + position], since, job)
+      redis.call('ZADD', KEYS[BEFORE_DUE + 2 * position - (urgent and 1 or 0)], since, job)
       jobs = jobs + 1
     end
     new = new + 1

@@ -6,7 +6,7 @@ dies. Scripts do the writing; their headers say what each call promises.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -84,6 +84,7 @@ class Leased:
         claimed_ms: when the lease began.
         alert: the alert in JSON, the bytes of the topic.
         is_test: whether the alert is none, and is tried once.
+        urgent: whether it waits behind no other.
     """
 
     job_id: str
@@ -96,6 +97,7 @@ class Leased:
     claimed_ms: int
     alert: bytes
     is_test: bool
+    urgent: bool
 
 
 class Jobs:
@@ -159,7 +161,7 @@ class Jobs:
         position = {webhook_id: str(number) for number, webhook_id in enumerate(webhook_ids, start=1)}
         keys = self._keys
         names = [keys.meta, keys.alerts, keys.alert_ids, keys.webhooks, keys.jobs, keys.sequences]
-        names += [keys.due(webhook_id) for webhook_id in webhook_ids]
+        names += self._due_sets(webhook_ids)
         arguments: list[Any] = [partition_name(*partition), prev, last, await self.now_ms()]
         arguments += ["" if told_until_ms is None else told_until_ms, json.dumps(webhook_ids), _digest(known.records)]
         for alert in alerts:
@@ -191,7 +193,7 @@ class Jobs:
             now_ms: what is due by then.
             lease_ms: for how long; a job that is not noted by then is due again.
         """
-        keys = [self._keys.jobs, self._keys.alerts, *map(self._keys.due, wanted)]
+        keys = [self._keys.jobs, self._keys.alerts, *self._due_sets(wanted)]
         return [
             _read_leased(job_id, text, alert, now_ms)
             for job_id, text, alert in await self._claim(keys, [now_ms, lease_ms, count, *wanted.values()])
@@ -219,7 +221,8 @@ class Jobs:
             False if the lease was over and another sender has the job: then only the log was written.
         """
         keys, webhook_id = self._keys, leased.webhook_id
-        names = [keys.jobs, keys.due(webhook_id), keys.deliveries(webhook_id), keys.answered, keys.outbox]
+        due = keys.urgent(webhook_id) if leased.urgent else keys.due(webhook_id)
+        names = [keys.jobs, due, keys.deliveries(webhook_id), keys.answered, keys.outbox]
         alert = "" if told is None else outbox_entry(leased.claimed_ms, told)
         times = ["" if moment is None else moment for moment in (next_ms, success_ms)]
         log = delivery.model_dump_json()
@@ -248,7 +251,7 @@ class Jobs:
             The delivery's id; None if the feed has no such alert.
         """
         keys = self._keys
-        names = [keys.jobs, keys.due(webhook_id), keys.sequences, keys.alert_ids]
+        names = [keys.jobs, keys.due(webhook_id), keys.urgent(webhook_id), keys.sequences, keys.alert_ids]
         number = "" if sequence is None else sequence
         [status] = await self._order(names, [webhook_id, alert_id, await self.now_ms(), number, text])
         return f"{webhook_id}:{alert_id}" if status == b"ordered" else None
@@ -275,16 +278,21 @@ class Jobs:
         """Remove a subscription and all that is kept for it. A sender that has one of its jobs notes it in vain."""
         keys = self._keys
         await asked(self._redis.hdel(keys.webhooks, webhook_id))
-        jobs = await asked(self._redis.zrange(keys.due(webhook_id), 0, -1))
-        if jobs:
-            await asked(self._redis.hdel(keys.jobs, *jobs))
-        await asked(self._redis.delete(keys.due(webhook_id), keys.deliveries(webhook_id)))
+        for due in self._due_sets([webhook_id]):
+            if jobs := await asked(self._redis.zrange(due, 0, -1)):
+                await asked(self._redis.hdel(keys.jobs, *jobs))
+        await asked(self._redis.delete(*self._due_sets([webhook_id]), keys.deliveries(webhook_id)))
         await asked(self._redis.hdel(keys.answered, webhook_id))
 
     async def replace(self, old: bytes, new: StoredSubscription) -> bool:
         """Change a subscription in Redis, unless it is no longer the record `old`."""
         [status] = await self._replace([self._keys.webhooks], [new.id, old, new.to_record()])
         return bool(status == b"replaced")
+
+    def _due_sets(self, webhook_ids: Iterable[str]) -> list[str]:
+        """The sorted sets of due jobs, two a webhook, as scripts take them: first the urgent ones, then all others."""
+        keys = self._keys
+        return [name for webhook_id in webhook_ids for name in (keys.urgent(webhook_id), keys.due(webhook_id))]
 
 
 def _digest(records: Mapping[str, bytes]) -> str:
@@ -305,4 +313,5 @@ def _read_leased(job_id: bytes, text: bytes, alert: bytes, now_ms: int) -> Lease
         claimed_ms=now_ms,
         alert=alert,
         is_test="alert" in job,
+        urgent=job.get("urgent", False),
     )

@@ -3,7 +3,7 @@
   Note what became of one leased job.
 
   KEYS[1]  jobs        hash    job id -> {webhook_id, alert_id, entry, sequence, since_ms, failed, claim} in JSON
-  KEYS[2]  due         sorted set of the job's webhook, job id by the ms it is due
+  KEYS[2]  due         sorted set of the job's webhook in which it lies, urgent or due: job id by the ms it is due
   KEYS[3]  deliveries  stream  the attempts made at the webhook, newest kept
   KEYS[4]  answered    hash    webhook id -> ms of its last success
   KEYS[5]  outbox      list    alerts that are not on the topic yet

@@ -4,8 +4,9 @@
 
   KEYS[1]  jobs       hash  job id -> {webhook_id, alert_id, entry or alert, sequence, since_ms, failed, claim} in JSON
   KEYS[2]  due        sorted set of the webhook, job id by the ms it is due
-  KEYS[3]  sequences  hash  webhook id -> number of its last delivery
-  KEYS[4]  alert_ids  hash  alert id -> offset of its first record
+  KEYS[3]  urgent     the same of those jobs that wait behind no other
+  KEYS[4]  sequences  hash  webhook id -> number of its last delivery
+  KEYS[5]  alert_ids  hash  alert id -> offset of its first record
 
   ARGV[1]  webhook   its id
   ARGV[2]  alert     its id
@@ -19,17 +20,19 @@
   Why a script: a job that is under way is only made due, or two would share its id.
 ]]
 local job = ARGV[1] .. ':' .. ARGV[2]
-if redis.call('HEXISTS', KEYS[1], job) == 0 then
+local text = redis.call('HGET', KEYS[1], job)
+local due = text and cjson.decode(text).urgent and KEYS[3] or KEYS[2]
+if not text then
   local fields = {webhook_id = ARGV[1], alert_id = ARGV[2], since_ms = tonumber(ARGV[3]), failed = 0, claim = 0}
   if ARGV[5] ~= '' then
     fields.alert = ARGV[5]
   else
-    local offset = redis.call('HGET', KEYS[4], ARGV[2])
+    local offset = redis.call('HGET', KEYS[5], ARGV[2])
     if not offset then return {'unknown'} end
     fields.entry = string.format('%.0f-0', offset + 1)
   end
-  fields.sequence = tonumber(ARGV[4]) or redis.call('HINCRBY', KEYS[3], ARGV[1], 1)
+  fields.sequence = tonumber(ARGV[4]) or redis.call('HINCRBY', KEYS[4], ARGV[1], 1)
   redis.call('HSET', KEYS[1], job, cjson.encode(fields))
 end
-redis.call('ZADD', KEYS[2], 'LT', ARGV[3], job)
+redis.call('ZADD', due, 'LT', ARGV[3], job)
 return {'ordered'}

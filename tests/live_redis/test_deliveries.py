@@ -131,9 +131,9 @@ class Desk:
 
     async def let_time_pass(self, stored: StoredSubscription, milliseconds: int) -> None:
         """Everything of this webhook is due so much earlier."""
-        due = self.keys.due(stored.id)
-        for job, moment in await self.redis.zrange(due, 0, -1, withscores=True):
-            await self.redis.zadd(due, {job: moment - milliseconds})
+        for due in (self.keys.due(stored.id), self.keys.urgent(stored.id)):
+            for job, moment in await self.redis.zrange(due, 0, -1, withscores=True):
+                await self.redis.zadd(due, {job: moment - milliseconds})
 
     async def publish_setting(self, key: str, value: bytes | None) -> None:
         self.published[key] = value
@@ -473,6 +473,39 @@ async def test_a_storm_of_other_alerts_does_not_delay_tier_3_and_ascend(desk: De
     assert [job.alert_id for job in leased] == ["al_first", "al_second", "al_00", "al_01"]
 
 
+@pytest.mark.parametrize("left_by", ["a failure", "a sender that died"])
+async def test_nor_does_a_storm_that_came_meanwhile_when_they_are_tried_again(desk: Desk, left_by: str) -> None:
+    hook, _ = await desk.subscribe()
+    await desk.deliver(a_run("tier3", kind="tier3.shipment"))
+    now_ms = await desk.jobs.now_ms()
+    [job] = await claim(desk, hook, now_ms=now_ms)
+    if left_by == "a failure":
+        await desk.jobs.note(job, an_attempt(job), next_ms=now_ms + LEASE_MS)
+    await desk.deliver(a_run(*(f"{number:02}" for number in range(50)), prev=0))
+
+    early, late = [await claim(desk, hook, now_ms=now_ms + wait_ms, count=2) for wait_ms in (LEASE_MS - 1, LEASE_MS)]
+
+    assert [job.alert_id for job in early] == ["al_00", "al_01"]
+    assert [job.alert_id for job in late] == ["al_tier3", "al_02"]
+
+
+async def test_an_urgent_alert_that_waits_for_its_next_attempt_is_sent_again_at_once_when_a_person_asks(
+    desk: Desk,
+) -> None:
+    hook, _ = await desk.subscribe()
+    await desk.deliver(a_run("tier3", kind="tier3.shipment"))
+    now_ms = await desk.jobs.now_ms()
+    [job] = await claim(desk, hook, now_ms=now_ms)
+    await desk.jobs.note(job, an_attempt(job), next_ms=now_ms + DAY_MS)
+
+    await desk.jobs.order(hook.id, "al_tier3", sequence=job.sequence)
+
+    [again] = await claim(desk, hook, now_ms=await desk.jobs.now_ms())
+    assert (again.job_id, again.failed) == (job.job_id, 1)
+    await desk.jobs.note(again, an_attempt(again), next_ms=None)
+    assert await claim(desk, hook, now_ms=now_ms + 2 * DAY_MS) == []
+
+
 async def test_a_job_whose_alert_was_trimmed_from_the_feed_is_dropped_and_holds_up_nothing(desk: Desk) -> None:
     hook, _ = await desk.subscribe()
     await desk.deliver(a_run("1", "2"))
@@ -738,6 +771,21 @@ async def test_a_webhook_gets_what_was_told_since_a_moment_if_it_asks_for_it(des
 
     assert count == 3
     assert sorted(receiver.ids("/")) == ["al_004", "al_006", "al_008"]
+
+
+async def test_of_a_removed_webhook_no_job_is_left_and_no_attempt(desk: Desk) -> None:
+    hook, _ = await desk.subscribe()
+    await desk.deliver(a_run("1"))
+    await desk.deliver(a_run("2", prev=0, kind="ascend.detected"))
+    [urgent] = await claim(desk, hook, now_ms=await desk.jobs.now_ms() + 1, count=1)
+    await desk.jobs.note(urgent, an_attempt(urgent), next_ms=NOW_MS)
+
+    await (await a_desk_of_people(desk)).remove(hook.id)
+
+    assert await desk.job_ids() == []
+    assert not await desk.redis.exists(
+        desk.keys.due(hook.id), desk.keys.urgent(hook.id), desk.keys.deliveries(hook.id), desk.keys.webhooks
+    )
 
 
 async def test_while_a_secret_is_rotated_receivers_with_either_one_verify(desk: Desk, receiver: Receiver) -> None:

@@ -377,7 +377,7 @@ class RedisModel:
             if not self.hsetnx(alert_ids, alert, offset):
                 continue
             entry = f"{int(offset) + 1}-0"
-            since = int(offset) if urgent == b"1" else int(args[3]) + new / 1000
+            is_urgent, since = urgent == b"1", int(args[3]) + new / 1000
             self._written(alerts)[entry.encode()] = {b"kind": kind, b"country": country, b"alert": text}
             for position in map(int, positions.split()):
                 webhook = chosen_from[position - 1]
@@ -386,10 +386,10 @@ class RedisModel:
                 job = {
                     "webhook_id": webhook, "alert_id": alert.decode(), "entry": entry, "since_ms": int(args[3]),
                     "failed": 0, "claim": 0, "sequence": sequence,
-                }  # fmt: skip
+                } | ({"urgent": True} if is_urgent else {})  # fmt: skip
                 name_of_job = f"{webhook}:{alert.decode()}"
                 self.hset(jobs, name_of_job, _cjson(job))
-                self._written(due[position - 1])[name_of_job.encode()] = since
+                self._written(due[2 * position - 1 - is_urgent])[name_of_job.encode()] = since
                 jobs_made += 1
             new += 1
         self.hset(meta, name, args[2])
