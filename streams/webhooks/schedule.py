@@ -1,6 +1,6 @@
 """When a failed delivery is tried again. Pure: the random number comes in."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MINUTE_S, HOUR_S = 60, 3600
@@ -44,14 +44,18 @@ def retry_delay_s(failed_attempts: int, *, retry_after_s: float | None, random: 
 
 
 def read_retry_after(header: str | None, now: datetime) -> float | None:
-    """The seconds that a `Retry-After` asks for: a number of seconds or an HTTP date; None if it says neither."""
+    """The seconds that a `Retry-After` asks for: a number of seconds or an HTTP date; None if it says neither.
+
+    Of the three forms of a date that RFC 9110 §5.6.7 wants read, asctime's names no zone: all are in UTC.
+    """
     if header is None:
         return None
     text = header.strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
     try:
-        asked_for = parsedate_to_datetime(text)
+        stated = parsedate_to_datetime(text)
+        asked_for = stated if stated.tzinfo else stated.replace(tzinfo=UTC)
         return max((asked_for - now).total_seconds(), 0.0)
     except (ValueError, TypeError, OverflowError):
         return None

@@ -61,6 +61,10 @@ REST_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """How long a webhook rests after its first failure in a row, its second, and so on: one that is down costs the others
 little, and the schedule of each alert is still kept when thousands wait."""
 
+REST_ASKED_MAX_S = 15.0
+"""How long a webhook rests at most because its receiver asked for time (`Retry-After`). The alert that was not taken
+waits as long as was asked (`schedule.py`); the next ones come neither at once nor only after a day."""
+
 NOTES_AT_ONCE = 16
 POLL_S = 0.5
 """How late a retry may be noticed. A new alert is noticed at once."""
@@ -133,12 +137,14 @@ class _Pace:
     failures: int = 0
     rest_until: float = 0.0
 
-    def note(self, *, success: bool, now: float) -> None:
+    def note(self, answer: Answer, now: float) -> None:
         """An attempt ended."""
-        if success:
+        if answer.is_success:
             self.slots, self.failures = min(2 * self.slots, IN_FLIGHT_EACH), 0
         else:
-            self.slots, self.rest_until = 1, now + REST_S[min(self.failures, len(REST_S) - 1)]
+            asked_s = min(answer.retry_after_s or 0.0, REST_ASKED_MAX_S)
+            rest_s = max(REST_S[min(self.failures, len(REST_S) - 1)], asked_s)
+            self.slots, self.rest_until = 1, max(self.rest_until, now + rest_s)
             self.failures += 1
 
 
@@ -220,7 +226,7 @@ class _Sender:
         answer = await self._post(job, subscription)
         ended = asyncio.get_running_loop().time()
         latency_ms = round((ended - began) * 1000)
-        self._paces[job.webhook_id].note(success=answer.is_success, now=ended)
+        self._paces[job.webhook_id].note(answer, ended)
         ended_ms = job.claimed_ms + latency_ms
         outcome, delay_s = self._judge(job, answer)
         next_ms = None if delay_s is None else ended_ms + round(delay_s * 1000)

@@ -60,7 +60,11 @@ def test_retry_after_buys_no_eleventh_attempt() -> None:
         ("soon", None),
         ("٣", None),
         ("Sun, 99 Mar 2026 12:02:00 GMT", None),
-        ("Sun, 01 Mar 2026 12:02:00", None),
+        ("Sun, 01 Mar 2026 14:02:00 +0200", 120),
+        ("Sunday, 01-Mar-26 12:02:00 GMT", 120),
+        ("Sun Mar  1 12:02:00 2026", 120),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 251_629_934_399),
+        ("Sun, 01 Mar 99999 12:02:00 GMT", None),
     ],
 )
 def test_what_a_retry_after_asks_for(header: str | None, seconds: float | None) -> None:

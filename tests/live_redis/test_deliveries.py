@@ -873,6 +873,24 @@ async def test_a_receiver_that_fails_rests_before_it_is_asked_again_and_then_get
         await until(lambda: counted(receiver, "/fails", 20), "what waited")
 
 
+async def test_a_receiver_that_asks_for_time_gets_it_before_its_next_alert_too_but_not_without_end(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "REST_S", (0.001,))
+    await desk.subscribe(receiver.url("/asks", answering(429, retry_after="86400")))
+    await desk.subscribe(receiver.url("/works"))
+    names = [f"{number:02}" for number in range(20)]
+
+    async with desk.sending():
+        await desk.deliver(a_run(*names))
+        await until(lambda: counted(receiver, "/works", 20), "all alerts at the healthy receiver")
+        assert receiver.ids("/asks") == ["al_00"]
+    monkeypatch.setattr(sender_module, "REST_ASKED_MAX_S", 0.01)
+    async with desk.sending():
+        await until(lambda: counted(receiver, "/asks", 20), "the others' first attempts")
+    assert receiver.ids("/asks") == [f"al_{name}" for name in names]
+
+
 async def test_one_message_that_a_working_receiver_never_takes_does_not_silence_it(
     desk: Desk, receiver: Receiver
 ) -> None:
