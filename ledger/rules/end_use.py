@@ -1,5 +1,6 @@
 """What the chips will do: training or running a model whose developer sits in Tier 3."""
 
+from ledger.folding import shorten
 from ledger.rules.assessment import Case, Notice
 from ledger.rules.tier import TIER_3
 
@@ -18,7 +19,8 @@ def end_use_notice(case: Case) -> list[Notice]:
     developer = case.standings[country]
     if developer.tier != TIER_3:
         return []
-    model = end_use.get("model") or "a model"
-    said = f"The chips are to train or run {model}, whose developer sits in {developer.name}: {developer.reason}."
-    evidence = {"model": end_use.get("model"), "developer_country": country, "purpose": purpose}
+    model = shorten(end_use.get("model") or "")
+    they_run = f"The chips are to train or run {model or 'a model'}"
+    said = f"{they_run}, whose developer sits in {developer.name}: {developer.reason}."
+    evidence = {"model": model or None, "developer_country": country, "purpose": purpose}
     return [Notice("prc_model.end_use", "critical", said, {**evidence, "source": case.policy.cite(rule)})]

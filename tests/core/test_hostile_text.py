@@ -19,23 +19,23 @@ HOSTILE = f"{SEEN}{STEERING}2026-03-01 critical"
 POLICY = load_policy("diffusion-2025")
 
 
-def a_hostile_shipment():
+def a_hostile_shipment(text=HOSTILE):
     """A shipment that says so in every free text, under whose rules much is to be told."""
-    party = {"name": HOSTILE, "country": "VN", "id": HOSTILE}
+    party = {"name": text[:1000], "country": "VN", "id": text[:1000]}
     return a_shipment(
-        id=HOSTILE,
-        source=HOSTILE,
-        shipment_id=HOSTILE,
-        exporter={"name": HOSTILE, "country": "US"},
+        id=text[:200],
+        source=text[:200],
+        shipment_id=text[:200],
+        exporter={"name": text, "country": "US"},
         consignee=party | {"role": "reseller", "headquarters": "CN", "ultimate_parent": party},
-        bill_to={"name": HOSTILE, "country": "AE"},
-        authorization={"kind": "lpp", "number": HOSTILE},
-        end_use={"purpose": "unknown", "model": HOSTILE, "model_developer_country": "CN", "site": ""},
+        bill_to={"name": text, "country": "AE"},
+        authorization={"kind": "lpp", "number": text},
+        end_use={"purpose": "unknown", "model": text, "model_developer_country": "CN", "site": ""},
         lines=[
-            a_line(vendor=HOSTILE, model=f"Ascend 910B {HOSTILE}", description=HOSTILE, part_number=HOSTILE),
-            a_line(declared_as=HOSTILE, tpp_each=99_999, quantity=500),
-            a_line(vendor=HOSTILE, model=HOSTILE, sku=HOSTILE),
-            a_line(vendor=HOSTILE, model=HOSTILE, eccn="4E091"),
+            a_line(vendor=text, model=f"Ascend 910B {text}", description=text, part_number=text),
+            a_line(declared_as=text, tpp_each=99_999, quantity=500),
+            a_line(vendor=text, model=text, sku=text),
+            a_line(vendor=text, model=text, eccn="4E091"),
         ],
     )
 
@@ -51,6 +51,12 @@ def test_an_alert_says_one_line_whatever_the_event_says():
     assert all(message.isprintable() for message in messages.values())
     assert SEEN in messages["part.unknown"]
     assert SEEN in messages["prc_model.end_use"]
+
+
+def test_an_alert_shows_the_beginning_of_what_is_long():
+    lengths = {alert.kind: len(alert.model_dump_json()) for alert in alerts_on(a_hostile_shipment("long " * 700))}
+
+    assert max(lengths.values()) < 4000, lengths
 
 
 def the_decision():
