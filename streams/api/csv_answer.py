@@ -50,10 +50,15 @@ def csv_headers(request: Request, following: str | None) -> dict[str, str]:
     return headers
 
 
+def not_computed(text: str) -> str:
+    """The text, with an apostrophe before it where a spreadsheet would take it for a formula."""
+    computed = text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)  # spaces before it are passed over
+    return f"'{text}" if computed else text
+
+
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        computed = value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA)  # spaces before it are passed over
-        return f"'{value}" if computed else value
+        return not_computed(value)
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False)

@@ -10,13 +10,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from schemas.simulation import OnlyUnder, SimulatedPolicy, SimulatedQuota, SimulationReport
+from streams.api.csv_answer import not_computed
 from streams.cli.tables import COLOUR_OF_STATUS, amount, percent, plain_table
 
 _CROSSINGS_SHOWN_MAX = 40
 """Crossings that a terminal shows of those that one policy alone tells; --json tells all."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a text begins that a spreadsheet would run as a formula."""
 
 
 def simulation_tables(found: SimulationReport) -> RenderableType:
@@ -104,7 +102,8 @@ def show_csv(found: SimulationReport) -> None:
     rows.writerow(["country", "name", "period", *columns])
     for item in found.items:
         cells = [*_cells(found.policy, item.policy), *_cells(found.against, item.against)]
-        rows.writerow([_harmless(cell) for cell in (item.country, item.name, item.period, *cells)])
+        row = (item.country, item.name, item.period, *cells)
+        rows.writerow([not_computed(cell) if isinstance(cell, str) else cell for cell in row])
 
 
 def _columns(side: SimulatedPolicy) -> list[str]:
@@ -130,7 +129,3 @@ def _cells(side: SimulatedPolicy, quota: SimulatedQuota | None) -> list[Any]:
     reached = [moment and moment.isoformat() for moment in (*map(crossed.get, side.levels), quota.exceeded_at)]
     amounts = (quota.tier, quota.posted_tpp, quota.reserved_tpp, quota.cap_tpp, quota.used_ratio, quota.status)
     return [side.policy_id, *amounts, *reached, quota.held_lines]
-
-
-def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
