@@ -28,7 +28,7 @@ from ledger.errors import LedgerUnavailable, PositionLost, WrongCall
 from ledger.policy import load_policy
 from ledger.rules.alerts import alert_id
 from schemas.quota_alert import QuotaAlert
-from schemas.webhook import Delivery, WebhookRequest
+from schemas.webhook import Delivery, WebhookChange, WebhookRequest
 from streams.deliver_alerts import ALERTS_A_CALL, DAY_MS, deliver_alerts
 from streams.kafka.run import Run
 from streams.settings import Settings, environment_of
@@ -667,15 +667,20 @@ async def fail_nine_times(desk: Desk, hook: StoredSubscription) -> None:
         await desk.jobs.note(job, an_attempt(job), next_ms=now_ms)
 
 
+async def exhaust(desk: Desk, hook: StoredSubscription, **changes: Any) -> None:
+    """Have a receiver refuse an alert, al_1, to the last."""
+    await desk.deliver(a_run("1", **changes))
+    await fail_nine_times(desk, hook)
+    async with desk.sending():
+        await until(lambda: is_published(desk, hook), "the changed record")
+
+
 async def test_after_ten_failures_a_receiver_that_took_nothing_in_all_that_time_is_exhausted(
     desk: Desk, receiver: Receiver
 ) -> None:
     hook, _ = await desk.subscribe(receiver.url("/", answering(500)))
-    await desk.deliver(a_run("1"))
-    await fail_nine_times(desk, hook)
 
-    async with desk.sending():
-        await until(lambda: is_published(desk, hook), "the changed record")
+    await exhaust(desk, hook)
 
     assert receiver.ids("/") == ["al_1"]
     assert await desk.job_ids() == []
@@ -692,11 +697,8 @@ async def test_an_alert_that_a_receiver_never_took_is_told_of_without_the_secret
     desk: Desk, receiver: Receiver
 ) -> None:
     hook, _ = await desk.subscribe(receiver.url("/secret/path", answering(500)))
-    await desk.deliver(a_run("1"))
-    await fail_nine_times(desk, hook)
 
-    async with desk.sending():
-        await until(lambda: is_published(desk, hook), "the changed record")
+    await exhaust(desk, hook)
 
     [told] = await outbox(desk)
     assert (told.kind, told.severity) == ("webhook.exhausted", "warning")
@@ -711,13 +713,31 @@ async def test_of_an_undelivered_word_on_undelivered_alerts_nothing_more_is_told
     desk: Desk, receiver: Receiver
 ) -> None:
     hook, _ = await desk.subscribe(receiver.url("/", answering(500)))
-    await desk.deliver(a_run("1", kind="webhook.exhausted"))
-    await fail_nine_times(desk, hook)
 
-    async with desk.sending():
-        await until(lambda: is_published(desk, hook), "the changed record")
+    await exhaust(desk, hook, kind="webhook.exhausted")
 
     assert await outbox(desk) == []
+
+
+async def test_what_an_exhausted_receiver_did_not_take_is_sent_again_when_somebody_asks(
+    desk: Desk, receiver: Receiver
+) -> None:
+    hook, _ = await desk.subscribe(receiver.url("/", answering(500)))
+    await exhaust(desk, hook)
+    people = await a_desk_of_people(desk)
+    del receiver.behaviours["/"]
+    receiver.messages.clear()
+
+    with pytest.raises(WrongCall, match="exhausted"):
+        await people.resend(hook.id, f"{hook.id}:al_1")
+    await people.change(hook.id, WebhookChange(state="active"))
+    await people.resend(hook.id, f"{hook.id}:al_1")
+    async with desk.sending():
+        await until(lambda: no_jobs(desk), "the delivery")
+
+    [message] = receiver.messages
+    assert (message.headers["webhook-id"], message.headers["quota-sequence"]) == ("al_1", "1")
+    assert (await desk.deliveries())[-1].outcome == "delivered"
 
 
 async def a_desk_of_people(desk: Desk) -> WebhookDesk:
