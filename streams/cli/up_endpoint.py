@@ -1,18 +1,23 @@
-"""What `up` asks of the endpoint that it started, over HTTP as anyone would."""
+"""What is asked of the endpoint that `up` started, over HTTP as anyone would, and never by a proxy."""
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPException
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
-from ledger.errors import LedgerUnavailable
+from ledger.errors import LedgerUnavailable, WrongCall
 from schemas.quota_alert import QuotaAlert
 from schemas.quota_status import QuotaList
+from schemas.webhook import WebhookCreated
 from streams.api.alerts import AlertPage
 
 _TIMEOUT_S = 5.0
+_POST_TIMEOUT_S = 30.0
+_SERVER_ERROR = 500
 
 
 class Endpoint:
@@ -46,19 +51,31 @@ class Endpoint:
         """Have every alert sent to a receiver; returns the secret that it verifies signatures with.
 
         Raises:
-            LedgerUnavailable: the endpoint refused, or did not answer.
+            WrongCall, LedgerUnavailable: see `post`.
         """
-        body = json.dumps({"url": receiver_url, "description": "the receiver of `up --sample`"}).encode()
-        request = Request(f"{self.url}/v1/webhooks", body, {"Content-Type": "application/json"})  # noqa: S310  ours
+        told = self.post("/v1/webhooks", {"url": receiver_url, "description": "the receiver of `up --sample`"})
+        return WebhookCreated.model_validate_json(told).secret
+
+    def post(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """What it answers to a POST.
+
+        Raises:
+            WrongCall: it refused, and says why.
+            LedgerUnavailable: it did not answer, or could not.
+        """
+        content = json.dumps(body).encode()
+        request = Request(self.url + path, content, {"Content-Type": "application/json"})  # noqa: S310  ours
         try:
-            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
-                secret: str = json.load(answer)["secret"]
+            with self._opener.open(request, timeout=_POST_TIMEOUT_S) as answer:
+                told: bytes = answer.read()
+                return told
         except HTTPError as refusal:
-            with refusal:
-                raise LedgerUnavailable(f"the webhook was refused: {refusal.read().decode()[:300]}") from None
+            with refusal, suppress(ValueError, KeyError):
+                problem = json.load(refusal)["detail"]
+                raise (LedgerUnavailable if refusal.code >= _SERVER_ERROR else WrongCall)(problem) from None
+            raise LedgerUnavailable(f"{self.url} answered {refusal.code}") from None
         except (OSError, HTTPException) as failure:
-            raise LedgerUnavailable(f"the endpoint did not answer: {failure}") from None
-        return secret
+            raise LedgerUnavailable(f"{self.url} does not answer: {failure}") from None
 
     def knows_receiver(self, receiver_url: str) -> bool:
         """Whether the subscription has reached the ledger."""

@@ -5,18 +5,13 @@ Works on the settings topic and on Redis, whether or not an endpoint or a worker
 """
 
 import asyncio
-import json as json_text
-import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
-from http.client import HTTPException
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import typer
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from ledger.book.read import Reader
@@ -27,6 +22,7 @@ from streams.api.webhooks import DeliveryPage, WebhookList
 from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import ask_redis, now, settings_here
 from streams.cli.tables import delivery_table, show, show_json, webhook_table
+from streams.cli.up_endpoint import Endpoint
 from streams.embedded.state import running
 from streams.kafka.producer import LazyProducer
 from streams.settings import Settings
@@ -40,10 +36,8 @@ TESTED_WITHIN_S = 25.0
 """How long `test` waits for its delivery: longer than an attempt may take."""
 
 _ASK_EVERY_S = 0.1
-_HTTP_S = 30.0
 
 _Answer = TypeVar("_Answer")
-_Model = TypeVar("_Model", bound=BaseModel)
 _Id = Annotated[str, typer.Argument(metavar="ID", help="As `webhooks list` shows it.")]
 _Json = Annotated[bool, typer.Option("--json", help="One document, with the field names of HTTP.")]
 _MOMENT = TypeAdapter(datetime)
@@ -93,7 +87,7 @@ def add(
         return await desk.add(wanted, SecretBox(settings.secret_key), now=now())
 
     if (endpoint := _endpoint_that_keeps_secrets(settings)) is not None:
-        made = _asked_of(endpoint, "/v1/webhooks", WebhookCreated, wanted.model_dump(mode="json"))
+        made = WebhookCreated.model_validate_json(endpoint.post("/v1/webhooks", wanted.model_dump(mode="json")))
     else:
         made = _at_desk(settings, adding)
     if json:
@@ -173,7 +167,8 @@ def rotate(webhook_id: _Id, *, json: _Json = False) -> None:
         return await desk.rotate(webhook_id, SecretBox(settings.secret_key), now=now())
 
     if (endpoint := _endpoint_that_keeps_secrets(settings)) is not None:
-        rotated = _asked_of(endpoint, f"/v1/webhooks/{quote(webhook_id, safe='')}/rotate", SecretRotated, {})
+        told = endpoint.post(f"/v1/webhooks/{quote(webhook_id, safe='')}/rotate", {})
+        rotated = SecretRotated.model_validate_json(told)
     else:
         rotated = _at_desk(settings, rotating)
     if json:
@@ -222,7 +217,7 @@ def _at_desk(settings: Settings, act: Callable[[WebhookDesk, Reader], Awaitable[
         producer.close()
 
 
-def _endpoint_that_keeps_secrets(settings: Settings) -> str | None:
+def _endpoint_that_keeps_secrets(settings: Settings) -> Endpoint | None:
     """The endpoint of the running `up` whose ledger this is: its secret key counts, whatever this command's is.
 
     None where there is no such `up`, or its endpoint asks for a key.
@@ -230,22 +225,7 @@ def _endpoint_that_keeps_secrets(settings: Settings) -> str | None:
     state = running(settings.state_dir)
     if state is None or state.settings.get("redis_url") != settings.redis_url.get_secret_value():
         return None
-    return state.api_url if state.settings.get("auth") == "off" else None
-
-
-def _asked_of(endpoint: str, path: str, model: type[_Model], body: dict[str, Any]) -> _Model:
-    """What an endpoint of this machine answers to a POST."""
-    content = json_text.dumps(body).encode()
-    request = urllib.request.Request(endpoint + path, content, {"Content-Type": "application/json"})  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=_HTTP_S) as answer:  # noqa: S310  the address is `up`'s own
-            return model.model_validate_json(answer.read())
-    except urllib.error.HTTPError as refusal:
-        with refusal, suppress(ValueError, KeyError):
-            raise WrongCall(json_text.loads(refusal.read())["detail"]) from None
-        raise LedgerUnavailable(f"{endpoint} answered {refusal.code}") from None
-    except (OSError, HTTPException) as failure:
-        raise LedgerUnavailable(f"{endpoint} does not answer: {failure}") from None
+    return Endpoint(state.api_url) if state.settings.get("auth") == "off" else None
 
 
 def _checked(stated: dict[str, Any]) -> WebhookRequest:

@@ -115,9 +115,8 @@ def test_a_second_shell_adds_a_webhook_whose_secret_it_cannot_encrypt_and_rotate
     shell = shells()
     shell.until_it_prints("running at")
     with taking() as taker:
-        added = shell.call(
-            "webhooks", "add", taker.url, "--kind", "tier3.shipment", QUOTA_SECRET_KEY="of another ledger"
-        )
+        elsewhere = {"QUOTA_SECRET_KEY": "of another ledger", "http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
+        added = shell.call("webhooks", "add", taker.url, "--kind", "tier3.shipment", **elsewhere)
         [listed] = json.loads(shell.call("webhooks", "list", "--json").stdout)["items"]
         rotated = shell.call("webhooks", "rotate", listed["id"], "--json")
         tested = shell.call("webhooks", "test", listed["id"])
