@@ -205,11 +205,16 @@ class _Sender:
             task.add_done_callback(self._ended)
 
     def _free_slots(self, webhook_ids: Sequence[str]) -> dict[str, int]:
-        """How many more jobs each webhook may have under way; in random order, so that none is always served last."""
+        """How many more jobs each webhook may have under way, in the order in which they are served.
+
+        The order is random, so that none is always last. But those whose receiver failed last time come after the
+        others: many of them would take up every attempt that may be under way.
+        """
         now, paces = asyncio.get_running_loop().time(), self._paces
+        in_random_order = self._random.sample(webhook_ids, len(webhook_ids))
         free = {
             webhook_id: paces[webhook_id].slots - self._in_flight[webhook_id]
-            for webhook_id in self._random.sample(webhook_ids, len(webhook_ids))
+            for webhook_id in sorted(in_random_order, key=lambda webhook_id: paces[webhook_id].failures > 0)
             if paces[webhook_id].rest_until <= now
         }
         return {webhook_id: slots for webhook_id, slots in free.items() if slots > 0}

@@ -876,6 +876,24 @@ async def test_many_receivers_that_hang_leave_room_for_others(
     assert all(len(receiver.ids(f"/hangs/{number}")) == 1 for number in range(10))
 
 
+async def test_more_receivers_that_hang_than_attempts_may_be_under_way_do_not_starve_one_that_works(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "GRACE_S", 0.05)
+    monkeypatch.setattr(sender_module, "TOTAL_S", 0.2)
+    monkeypatch.setattr(sender_module, "IN_FLIGHT_ALL", 4)
+    hanging = [f"/hangs/{number}" for number in range(12)]
+    for path in hanging:
+        await desk.subscribe(receiver.url(path, hang))
+    await desk.subscribe(receiver.url("/works"))
+
+    async with desk.sending():
+        await desk.deliver(a_run(*(f"{number:02}" for number in range(40))))
+        await until(lambda: counted(receiver, "/works", 40), "all alerts at the healthy receiver")
+
+    assert sum(len(receiver.ids(path)) for path in hanging) < 3 * len(hanging)
+
+
 async def test_a_receiver_that_fails_rests_before_it_is_asked_again_and_then_gets_everything(
     desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
