@@ -18,13 +18,16 @@
 
   Returns {status}
     "noted"  done as told
-    "lost"   the lease ran out and another sender has the job, or it is done: only the log was written
+    "lost"   the lease ran out and another sender has the job, or it is done: only the log was written; or the webhook was
+             removed: nothing was
   Why a script: a sender that comes back late must not undo what another has noted since, and what is told of a job
   that is given up is neither lost nor invented by a crash in between.
 ]]
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'delivery', ARGV[5])
 local text = redis.call('HGET', KEYS[1], ARGV[1])
 local job = text and cjson.decode(text)
+local entry = {'MAXLEN', '~', ARGV[6], '*', 'delivery', ARGV[5]}
+if not job then table.insert(entry, 1, 'NOMKSTREAM') end -- of a webhook that was removed meanwhile no log begins anew
+redis.call('XADD', KEYS[3], unpack(entry))
 if not job or job.claim ~= tonumber(ARGV[2]) then return {'lost'} end
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[4], job.webhook_id, ARGV[4]) end
 if ARGV[3] == '' then

@@ -797,11 +797,12 @@ async def test_of_a_removed_webhook_no_job_is_left_and_no_attempt(desk: Desk) ->
     hook, _ = await desk.subscribe()
     await desk.deliver(a_run("1"))
     await desk.deliver(a_run("2", prev=0, kind="ascend.detected"))
-    [urgent] = await claim(desk, hook, now_ms=await desk.jobs.now_ms() + 1, count=1)
+    urgent, under_way = await claim(desk, hook, now_ms=await desk.jobs.now_ms() + 1, count=2)
     await desk.jobs.note(urgent, an_attempt(urgent), next_ms=NOW_MS)
 
     await (await a_desk_of_people(desk)).remove(hook.id)
 
+    assert not await desk.jobs.note(under_way, an_attempt(under_way), next_ms=NOW_MS)
     assert await desk.job_ids() == []
     assert not await desk.redis.exists(
         desk.keys.due(hook.id), desk.keys.urgent(hook.id), desk.keys.deliveries(hook.id), desk.keys.webhooks
