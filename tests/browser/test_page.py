@@ -150,6 +150,18 @@ async def test_the_keyboard_reaches_everything_in_the_order_it_is_read(redis, le
             assert page.complaints == []
 
 
+async def test_a_screen_reader_hears_words_and_no_signs_and_lists_as_lists(redis, ledger, chromium):
+    async with house(redis, ledger) as ours:
+        await ours.ship("KP", 1)
+        async with opened(chromium, ours.address) as page:
+            await expect(page.locator("#feed li")).to_have_count(1)
+            heard = await page.locator("main").aria_snapshot()
+            assert '- button "Posted, TPP"' in heard
+            assert '- cell "prohibited"' in heard
+            assert '- log "Alerts, the newest first":\n      - list:\n        - listitem:' in heard
+            assert page.complaints == []
+
+
 # ----------------------------------------------------------------------------------------------------- Country and form
 
 
