@@ -1,9 +1,13 @@
 """What is wrong with an event that is well-formed: codes that are no countries, amounts past every ledger, no period.
 
-It is asked only of an event that a quick look found wrong, so that every error is told at once.
+It is asked only of an event that a quick look found wrong, so that every error is told at once; of a record that is no
+event, `with_countries` tells the codes beside what its reader found.
 """
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 from ledger.errors import WrongCall
 from ledger.policy import Policy
@@ -21,6 +25,36 @@ def refusal(event: ShipmentEvent, policy: Policy) -> RejectedRecord:
     if event.type == "ledger.adjusted":
         errors += _adjustment(event, policy)
     return RejectedRecord(errors, event.key)
+
+
+def with_countries(failure: RejectedRecord, value: bytes, policy: Policy, *, binary: bool) -> RejectedRecord:
+    """The refusal of a record that is no event, which also names the codes in it that are no countries.
+
+    Args:
+        failure: what the reader found, which knows no countries.
+        value: the record's bytes.
+        policy: whose table of countries is asked.
+        binary: whether they are the data alone of a CloudEvent in binary mode.
+    """
+    stated: Any = None
+    with suppress(ValueError, RecursionError):
+        stated = json.loads(value)
+    structured = not binary and isinstance(stated, dict) and "specversion" in stated
+    data, prefix = stated.get("data") if structured else stated, "data." if binary or structured else ""
+    named = {error.field for error in failure.errors}
+    errors = list(failure.errors)
+    for field in COUNTRY_FIELDS:
+        code = _found(data, field)
+        if isinstance(code, str) and code not in policy.countries and prefix + field not in named:
+            errors.append(FieldError("unknown_country", prefix + field, policy.countries.advice(code)))
+    return RejectedRecord(errors, failure.event_key)
+
+
+def _found(data: Any, field: str) -> Any:
+    """What stands at a dotted path, whatever the data is; None if nothing does."""
+    for name in field.split("."):
+        data = data.get(name) if isinstance(data, dict) else None
+    return data
 
 
 def _countries(event: ShipmentEvent, policy: Policy) -> Iterator[FieldError]:

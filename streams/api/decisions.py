@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from schemas.cloudevents import read_event
 from schemas.decision import Decision
 from schemas.problem import Problem
 from schemas.quota_status import Freshness
@@ -12,7 +11,7 @@ from streams.api.admission import read_body
 from streams.api.answers import assessment_of, policy_in_force, shipped_policy
 from streams.api.parts import PartsHere
 from streams.api.problems import ProblemAnswer, documented
-from streams.api.shipments import HTTP_SOURCE, binary_attributes, event_body
+from streams.api.shipments import binary_attributes, event_body, read_one
 
 router = APIRouter(prefix="/v1", tags=["decisions"])
 
@@ -45,6 +44,7 @@ async def assess_event(
     policy: Annotated[str | None, Query(description="a shipped policy's id; the one in force if absent")] = None,
 ) -> Decision:
     """What the ledger would make of an event, planned for whatever day: tier, charges, alerts. Nothing is booked."""
-    event = read_event(await read_body(request), binary_attributes(request), default_source=HTTP_SOURCE)
+    attributes, body = binary_attributes(request), await read_body(request)
     rules = await shipped_policy(policy, parts.settings) if policy else await policy_in_force(parts.reader)
+    event = read_one(body, attributes, rules)
     return await assessment_of(parts.reader, event, rules, parts.clock())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
 from ledger.policy import Policy
+from ledger.rules.door import with_countries
 from ledger.rules.judge import judge
 from schemas.cloudevents import read_event
 from schemas.problem import ProblemError
@@ -95,6 +97,26 @@ def binary_attributes(request: Request) -> Attributes:
     return attributes
 
 
+def read_one(
+    value: bytes, attributes: Attributes, policy: Policy, *, recorded_at: datetime | None = None
+) -> ShipmentEvent:
+    """An event as HTTP brought it.
+
+    Args:
+        value: the body, or one of a list.
+        attributes: of a CloudEvent in binary mode.
+        policy: whose table of countries is asked where the event is refused.
+        recorded_at: when it came; None if it may be planned for whatever day.
+
+    Raises:
+        RejectedRecord: with every error that can be found without judging it.
+    """
+    try:
+        return read_event(value, attributes, default_source=HTTP_SOURCE, recorded_at=recorded_at)
+    except RejectedRecord as failure:
+        raise with_countries(failure, value, policy, binary=bool(attributes)) from None
+
+
 def _record(event: ShipmentEvent, value: bytes, attributes: Attributes) -> Outgoing:
     key, _, headers = outgoing(event, value)
     return key, value, attributes or headers
@@ -124,7 +146,7 @@ def _read_all(
     said: dict[str, bytes] = {}
     for number, value in enumerate(values):
         try:
-            event = read_event(value, attributes, default_source=HTTP_SOURCE, recorded_at=now)
+            event = read_one(value, attributes, policy, recorded_at=now)
             _refuse_foreign(event, scopes)
             judge(event, policy)
             _refuse_contradiction(event, said)

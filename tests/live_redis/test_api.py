@@ -351,6 +351,19 @@ async def test_an_invalid_event_is_422_with_every_error_at_once(desk):
 # ------------------------------------------------------------------------------------------------------------ Shipments
 
 
+@pytest.mark.parametrize("structured", [False, True])
+async def test_a_code_that_is_no_country_is_told_beside_what_is_wrong_otherwise(desk, structured):
+    data = said(country="UK", quantity=0, consignee={"country": "ZZ", "ultimate_parent": 7})
+    event = {"specversion": "1.0", "source": "/s", "type": "shipment.shipped"} | {"id": data.pop("id"), "data": data}
+    event, prefix = (event, "data.") if structured else (data | {"id": "e-1"}, "")
+    wrong = {"destination", "consignee.country", "consignee.ultimate_parent", "lines.0.quantity"}
+    assessed = problem(await desk.http.post("/v1/assessments", json=event), 422, "invalid-event")
+    sent = problem(await desk.http.post("/v1/shipments", json=event), 422, "invalid-event")
+
+    assert {error["field"] for error in assessed["errors"]} == {prefix + field for field in wrong}
+    assert sent["errors"] == assessed["errors"]
+
+
 async def test_a_shipment_goes_onto_the_topic_as_it_was_sent(desk):
     body = json.dumps(said("a", shipment_id="S-1"), indent=2)
     answer = await desk.http.post("/v1/shipments", content=body)
