@@ -13,11 +13,27 @@ from ledger.errors import PositionLost, WrongCall
 NONE = -1
 """The checkpoint of a partition of which nothing is settled."""
 
-LAYOUT = b"1"
+LAYOUT = b"2"
 """How a ledger lies in Redis: another number when this version would misread what an older one filled."""
 
 TICK: Literal["tick"] = "tick"
 """The partition, of no topic, on which time passes: its offsets are minutes since 1970."""
+
+
+def misread(layout: bytes | None, cluster_id: bytes | None) -> str | None:
+    """Why this version would misread a ledger; None if it would not.
+
+    Args:
+        layout: its number, as the ledger keeps it; None for none.
+        cluster_id: of the cluster that it was filled from; one that was filled from none yet needs no number.
+    """
+    if layout == LAYOUT or layout is cluster_id is None:
+        return None
+    filled = "before layouts had numbers" if layout is None else f"in layout {layout.decode()}"
+    return (
+        f"this ledger was filled {filled}, and this version reads layout {LAYOUT.decode()}: start another "
+        "ledger (QUOTA_LEDGER), which is filled from the topics, or run the version that filled this one"
+    )
 
 
 class Position:
@@ -75,12 +91,8 @@ class Position:
         layout, cluster_id = await asked(self._redis.hmget(self._keys.meta, ["layout", "cluster_id"]))
         if layout is None and cluster_id is None:
             await asked(self._redis.hsetnx(self._keys.meta, "layout", cast("Any", LAYOUT)))
-        elif layout != LAYOUT:
-            filled = "before layouts had numbers" if layout is None else f"in layout {layout.decode()}"
-            raise PositionLost(
-                f"this ledger was filled {filled}, and this version reads layout {LAYOUT.decode()}: start another "
-                "ledger (QUOTA_LEDGER), which is filled from the topics, or run the version that filled this one"
-            )
+        elif why := misread(layout, cluster_id):
+            raise PositionLost(why)
 
     async def remembered(self, names: Sequence[str]) -> dict[str, str]:
         """Those of these ids of the log that the ledger was filled from which it knows; see `check_log`."""

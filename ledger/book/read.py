@@ -13,7 +13,9 @@ from ledger.book.decide import Decisions, Foreseen
 from ledger.book.entries import Entries
 from ledger.book.family import Family
 from ledger.book.keys import Keys
+from ledger.book.position import misread
 from ledger.book.script import asked
+from ledger.errors import LedgerUnavailable
 from ledger.policy import Policy
 from ledger.rules.adoptions import Rulebook
 from ledger.rules.follower import EventKey
@@ -89,8 +91,14 @@ class Reader:
         return waiting, held
 
     async def freshness(self) -> Freshness:
-        """How far the ledger has read, by the end offsets that the workers saw last."""
+        """How far the ledger has read, by the end offsets that the workers saw last.
+
+        Raises:
+            LedgerUnavailable: Redis does not answer, or another version filled the ledger, and it lies there otherwise.
+        """
         meta = await asked(self._redis.hgetall(self._keys.meta))
+        if why := misread(meta.get(b"layout"), meta.get(b"cluster_id")):
+            raise LedgerUnavailable(why)
         applied_at = _moment(meta.get(b"posted_at"))
         seen_at = _moment(meta.get(b"ends_seen_at"))
         if seen_at is None:

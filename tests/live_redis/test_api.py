@@ -687,6 +687,14 @@ async def test_redis_away_is_503_everywhere_and_never_a_zero(ledger):
     await redis.aclose()
 
 
+@pytest.mark.parametrize("path", ["/v1/quotas", "/v1/quotas/IN", "/v1/quotas/IN/entries", "/v1/accounts"])
+async def test_a_ledger_that_another_version_laid_out_otherwise_is_not_read(desk, path):
+    await desk.redis.hset(desk.keys.meta, "layout", "0")
+
+    assert "in layout 0" in problem(await desk.http.get(path), 503, "unavailable")["detail"]
+    assert "in layout 0" in problem(await desk.http.get("/readyz"), 503, "not-ready")["detail"]
+
+
 async def test_readiness_names_what_is_missing(redis, ledger):
     desk = Desk(redis, ledger, Settings(ledger=ledger, kafka_bootstrap="127.0.0.1:1", **SETTINGS))
     async with desk.http:
