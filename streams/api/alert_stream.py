@@ -5,6 +5,7 @@ cursors of `feed.py`, which stay good when this process is another one. A stream
 that a client which heard of none yet comes back to where it began, not to what is told after it came back.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
@@ -24,6 +25,9 @@ router = APIRouter(prefix="/v1", tags=["alerts"])
 
 HEARTBEAT_S = 15.0
 """A comment is sent as often, so that nobody on the way takes a quiet stream for a dead one."""
+
+_AWAY_S = 1.0
+"""Between two looks at a Redis that is away."""
 
 _BEGIN = b"retry: 2000\nid: %s\n\n"
 _HEARTBEAT = b": nothing new\n\n"
@@ -60,14 +64,15 @@ async def stream_alerts(
 
 
 async def _told(feed: Feed, cursor: str, filters: Filters) -> AsyncGenerator[bytes]:
-    """The events of one stream. It ends when Redis is away: a client comes back by itself, and loses nothing."""
+    """The events of one stream, which waits for a Redis that is away: a browser asks no more once it was told 503."""
     yield _BEGIN % cursor.encode()
     said_at = time.monotonic()
     while True:
         try:
             found, cursor = await feed.newer(cursor, filters)
         except LedgerUnavailable:
-            return
+            found = []
+            await asyncio.sleep(_AWAY_S)
         for place, alert in found:
             yield b"event: alert\nid: %s\ndata: %s\n\n" % (place.encode(), alert.model_dump_json().encode())
         if found or time.monotonic() - said_at > HEARTBEAT_S:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from ledger.book.keys import Keys
+from ledger.errors import LedgerUnavailable
 from ledger.policy import load_policy
 from streams.settings import Settings
 from tests.live_redis.adopting import adopt
@@ -135,6 +136,24 @@ async def test_since_begins_in_the_past_and_filters_choose(desk, address):
         found = await heard(listener.lines, 2)
 
     assert [name for _, _, name in found] == ["then", "now"]
+
+
+async def test_a_stream_outlasts_a_redis_that_is_away_for_a_browser_would_not_ask_again_after_a_503(desk, address):
+    feed = desk.app.state.parts.feed
+    here, looks = feed.newer, []
+
+    async def away_once(*asked):
+        looks.append(asked)
+        if len(looks) == 1:
+            raise LedgerUnavailable("Redis does not answer")
+        return await here(*asked)
+
+    feed.newer = away_once
+    async with Listener(address) as listener:
+        await desk.tell("meanwhile")
+        [(_, _, name)] = await heard(listener.lines, 1)
+
+    assert name == "meanwhile"
 
 
 async def test_a_server_that_is_told_to_end_ends_its_streams(desk):
