@@ -1,6 +1,7 @@
 """Kafka, modelled: topics of partitions of records, with holes between offsets as transactions leave them."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -26,6 +27,7 @@ class LogModel:
 
     Args:
         random: whose chance leaves holes.
+        partitions: that are there from the beginning, without records.
 
     Attributes:
         records: partition -> its records in order.
@@ -33,10 +35,10 @@ class LogModel:
         lasts: partition -> the offset of its last record, if it has any.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, partitions: Iterable[TP]) -> None:
         self._random = random
         self.records: dict[TP, list[LoggedRecord]] = defaultdict(list)
-        self.ends: dict[TP, int] = defaultdict(int)
+        self.ends: dict[TP, int] = defaultdict(int, dict.fromkeys(partitions, 0))
         self.lasts: dict[TP, int] = {}
 
     def append(self, tp: TP, key, value, headers=(), *, holes: bool = False) -> LoggedRecord:

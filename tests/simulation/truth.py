@@ -12,7 +12,7 @@ from ledger.book import bookings
 from ledger.book.account import account_of
 from ledger.book.bookings import RESERVED
 from ledger.book.family import minute_number, minute_of
-from ledger.book.ids import content_of, place_of
+from ledger.book.ids import AWAITED, content_of, place_of
 from ledger.book.journal import unpack
 from ledger.book.keys import Keys
 from ledger.book.today import read_day
@@ -145,7 +145,7 @@ class Truth:
                 if sent.event is not None:
                     said[sent.key][partition].append(sent)
         data, events, policies = self._world.redis.data, {}, {}
-        posted = {key for key, value in data.get(KEYS.ids, {}).items() if value[8:9] == b"p"}
+        posted = {key for key, value in data.get(KEYS.ids, {}).items() if value != AWAITED}
         for key, by_partition in said.items():
             first = [records[0] for records in by_partition.values()]
             value = data[KEYS.ids][first[0].key_digest]

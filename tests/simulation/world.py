@@ -125,11 +125,12 @@ class World:
         self.steps: list[str] = []
         self.redis = RedisModel(off)
         self.redis.now_ms = RECORD_TIME_MS
-        self.log = LogModel(random)
-        self.log_reader = LogReader(self.log)
         self.producer = Producer(self)
         self.policies = policies()
         self.partitions = random.randint(1, self.mix.partitions)
+        self.places = [TP(SHIPMENTS, number) for number in range(self.partitions)] + [TP(ALERTS, 0), TP(KEPT, 0)]
+        self.log = LogModel(random, self.places)
+        self.log_reader = LogReader(self.log)
         self.coming = traffic(random, partitions=self.partitions, mix=self.mix)[::-1]
         self.truth = Truth(self)
         self.now = BEGIN
@@ -289,9 +290,8 @@ class World:
 
     def _rebalance(self) -> None:
         members = [worker for worker in self.workers.values() if worker.joined and not worker.frozen]
-        places = [TP(SHIPMENTS, number) for number in range(self.partitions)] + [TP(ALERTS, 0), TP(KEPT, 0)]
         given = {worker.name: [] for worker in members}
-        for tp in places:
+        for tp in self.places:
             if members:
                 given[self.random.choice(members).name].append(tp)
         for worker in members:
