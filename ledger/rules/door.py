@@ -5,7 +5,7 @@ event, `with_countries` tells the codes beside what its reader found.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -42,25 +42,27 @@ def with_countries(failure: RejectedRecord, value: bytes, policy: Policy, *, bin
     structured = not binary and isinstance(stated, dict) and "specversion" in stated
     data, prefix = stated.get("data") if structured else stated, "data." if binary or structured else ""
     named = {error.field for error in failure.errors}
-    errors = list(failure.errors)
-    for field in COUNTRY_FIELDS:
-        code = _found(data, field)
-        if isinstance(code, str) and code not in policy.countries and prefix + field not in named:
-            errors.append(FieldError("unknown_country", prefix + field, policy.countries.advice(code)))
+    unknown = _unknown_countries(((field, _text_at(data, field)) for field in COUNTRY_FIELDS), prefix, policy)
+    errors = [*failure.errors, *(error for error in unknown if error.field not in named)]
     return RejectedRecord(errors, failure.event_key)
 
 
-def _found(data: Any, field: str) -> Any:
-    """What stands at a dotted path, whatever the data is; None if nothing does."""
+def _text_at(data: Any, field: str) -> str | None:
+    """The text at a dotted path, whatever the data is; None if none stands there."""
     for name in field.split("."):
         data = data.get(name) if isinstance(data, dict) else None
-    return data
+    return data if isinstance(data, str) else None
 
 
 def _countries(event: ShipmentEvent, policy: Policy) -> Iterator[FieldError]:
-    for field, code in zip(COUNTRY_FIELDS, countries_stated(event.data), strict=True):
+    stated = zip(COUNTRY_FIELDS, countries_stated(event.data), strict=True)
+    return _unknown_countries(stated, event.data_prefix, policy)
+
+
+def _unknown_countries(stated: Iterable[tuple[str, str | None]], prefix: str, policy: Policy) -> Iterator[FieldError]:
+    for field, code in stated:
         if code is not None and code not in policy.countries:
-            yield FieldError("unknown_country", event.data_prefix + field, policy.countries.advice(code))
+            yield FieldError("unknown_country", prefix + field, policy.countries.advice(code))
 
 
 def _amounts(event: ShipmentEvent, policy: Policy) -> Iterator[FieldError]:
@@ -80,8 +82,7 @@ def _adjustment(event: ShipmentEvent, policy: Policy) -> Iterator[FieldError]:
     country, period = event.data.get("country"), event.data.get("period")
     assert country is not None  # the reader refuses such an event
     assert period is not None
-    if country not in policy.countries:
-        yield FieldError("unknown_country", f"{event.data_prefix}country", policy.countries.advice(country))
+    yield from _unknown_countries([("country", country)], event.data_prefix, policy)
     try:
         policy.period_days(period)
     except WrongCall as wrong:

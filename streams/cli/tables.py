@@ -221,7 +221,7 @@ def alert_line(alert: QuotaAlert) -> Text:
         (f"{alert.recorded_at:%Y-%m-%d %H:%M:%S} ", "dim"),
         (f"{alert.severity:8} ", COLOUR_OF_SEVERITY[alert.severity]),
         (f"{alert.kind:16} ", "bold"),
-        in_one_line(alert.message),
+        alert.message,
     )
 
 
