@@ -23,6 +23,7 @@ from streams.api import (
 )
 from streams.api.admission import admit, refuse_stray_parameters
 from streams.api.copies import MAX_AGE_S, Copies
+from streams.api.head import HeadAsGet
 from streams.api.key_ring import KeyRing
 from streams.api.keys import ALERTS_READ, QUOTA_READ, SHIPMENTS_WRITE, WEBHOOKS_ADMIN
 from streams.api.openapi import openapi_document
@@ -96,6 +97,7 @@ def create_app(
         copies=Copies(copies_max_age_s, time.monotonic),
         throttle=Throttle(settings.key_calls_per_s, time.monotonic),
     )
+    app.add_middleware(HeadAsGet)
     install_problems(app)
     for room, scope in _ROOMS:
         app.include_router(

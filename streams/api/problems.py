@@ -110,7 +110,8 @@ def _methods_at(app: FastAPI, request: Request) -> list[str]:
     """Every method that an address takes: the router names those of the first route that it finds there."""
     path = request.scope["path"]
     found = (methods for template, methods in app.openapi()["paths"].items() if compile_path(template)[0].match(path))
-    return sorted({method.upper() for methods in found for method in methods})
+    methods = {method.upper() for methods in found for method in methods}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def install_problems(app: FastAPI) -> None:

@@ -1,6 +1,5 @@
 """The page of one ledger, served from a real Redis to a real Chromium, which notes everything it complains about."""
 
-import asyncio
 from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
@@ -39,16 +38,9 @@ class House:
     @asynccontextmanager
     async def serve(self, port=0):
         """Its address, while it is served; on a free port, unless one is named."""
-        server = Server(self.app, port)
-        task = asyncio.create_task(server.serve())
-        await server.listening.wait()
-        host, port = server.servers[0].sockets[0].getsockname()[:2]
-        self.address = f"http://{host}:{port}/"
-        try:
+        async with Server(self.app, port) as server:
+            self.address = f"{server.address}/"
             yield self
-        finally:
-            server.should_exit = True
-            await task
 
 
 @asynccontextmanager

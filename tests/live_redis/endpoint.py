@@ -46,14 +46,30 @@ def caller(app, host="127.0.0.1"):
 
 
 class Server(uvicorn.Server):
-    """A server that says when it listens; on a free port, unless one is named."""
+    """A real server, for as long as an `async with`; on a free port, unless one is named.
+
+    Attributes:
+        address: its URL, without a slash at the end.
+        serving: the task that ends with it.
+    """
 
     def __init__(self, app, port=0):
         super().__init__(
             uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1, lifespan="off")
         )
-        self.listening = asyncio.Event()
+        self._listening = asyncio.Event()
 
     async def startup(self, sockets=None):
         await super().startup(sockets)
-        self.listening.set()
+        self._listening.set()
+
+    async def __aenter__(self):
+        self.serving = asyncio.create_task(self.serve())
+        await self._listening.wait()
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        self.address = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_):
+        self.should_exit = True
+        await self.serving

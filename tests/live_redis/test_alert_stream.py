@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -35,13 +36,11 @@ class Desk:
             fields = {"kind": told["kind"], "country": told["country"], "alert": json.dumps(told)}
             await self.redis.xadd(self.keys.alerts, fields, id=f"{self.told}-0")
 
+    @asynccontextmanager
     async def serve(self):
-        """A server that listens, its task and the address of the stream."""
-        server = Server(self.app)
-        task = asyncio.create_task(server.serve())
-        await server.listening.wait()
-        host, port = server.servers[0].sockets[0].getsockname()[:2]
-        return server, task, f"http://{host}:{port}/v1/alerts/stream"
+        """A server, and the address of the stream."""
+        async with Server(self.app) as server:
+            yield server, f"{server.address}/v1/alerts/stream"
 
 
 @pytest.fixture
@@ -52,10 +51,8 @@ async def desk(redis, ledger):
 
 @pytest.fixture
 async def address(desk):
-    server, task, address = await desk.serve()
-    yield address
-    server.should_exit = True
-    await task
+    async with desk.serve() as (_, address):
+        yield address
 
 
 async def heard(lines, count):
@@ -104,12 +101,9 @@ async def test_whoever_comes_back_with_the_last_id_misses_nothing_though_the_ser
         await desk.tell("a")
         [(_, last, _)] = await heard(listener.lines, 1)
     await desk.tell("missed")
-    server, task, other = await desk.serve()
-    async with Listener(other, after=last) as listener:
+    async with desk.serve() as (_, other), Listener(other, after=last) as listener:
         await desk.tell("b")
         found = await heard(listener.lines, 2)
-    server.should_exit = True
-    await task
 
     assert [name for _, _, name in found] == ["missed", "b"]
 
@@ -157,10 +151,9 @@ async def test_a_stream_outlasts_a_redis_that_is_away_for_a_browser_would_not_as
 
 
 async def test_a_server_that_is_told_to_end_ends_its_streams(desk):
-    server, task, address = await desk.serve()
-    async with Listener(address) as listener:
+    async with desk.serve() as (server, address), Listener(address) as listener:
         server.should_exit = True
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(asyncio.shield(server.serving), 10)
         with pytest.raises(httpx2.RemoteProtocolError):
             await heard(listener.lines, 1)
 

@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -23,7 +24,7 @@ from schemas.webhook import Delivery
 from streams.settings import Settings
 from streams.webhooks.subscription import SecretBox, read_record
 from tests.live_redis.adopting import adopt
-from tests.live_redis.endpoint import Topic, caller, endpoint
+from tests.live_redis.endpoint import Server, Topic, caller, endpoint
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 POLICY = load_policy("annual-50k")
@@ -714,7 +715,19 @@ async def test_calls_that_do_not_exist_are_problems_too(desk):
     problem(await desk.http.get("/v1/quotas/"), 404, "not-found")
     answer = await desk.http.delete("/v1/quotas")
     problem(answer, 405, "method-not-allowed")
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+async def test_head_is_answered_as_get_but_without_a_body(desk):
+    async with Server(desk.app) as server, httpx2.AsyncClient(base_url=server.address) as http:
+        for path in ("/livez", "/", "/v1/quotas", "/v1/quotas/IN", "/v1/quotas/ZZ"):
+            asked, looked = await http.get(path), await http.head(path)
+
+            assert (looked.status_code, looked.content) == (asked.status_code, b"")
+            for name in ("content-type", "content-length", "etag"):
+                assert looked.headers.get(name) == asked.headers.get(name)
+        problem(await http.get("/v1/shipments"), 405, "method-not-allowed")
+        assert (await http.head("/v1/shipments")).status_code == 405
 
 
 async def test_with_keys_required_every_call_but_health_and_pages_is_401(redis, ledger):
