@@ -77,7 +77,8 @@ async def examine(settings: Settings, redis: Redis, *, now: Callable[[], datetim
     try:
         items += await _of_ledger(settings, redis, log, now)
     except LedgerUnavailable as failure:
-        items.append(Check(part="ledger", state="unknown", told=f"its state is not known: {failure}"))
+        state = "unknown" if items[0].state == "away" else "wrong"
+        items.append(Check(part="ledger", state=state, told=f"it cannot be read: {failure}"))
     return Checkup(right=not any(one.state in {"wrong", "away"} for one in items), items=items, versions=versions)
 
 

@@ -39,3 +39,8 @@ def test_a_ledger_at_work_is_well_until_records_vanish_before_they_are_applied(o
     assert "offsets 2 to 2 were deleted before they were applied" in found["log", "wrong"]["told"]
     assert "accept-gap" in found["log", "wrong"]["advice"]
     assert desk.redis.hgetall(desk.keys.meta) == before
+
+    desk.redis.hset(desk.keys.meta, "layout", "0")
+    code, right, found = asked()
+    assert (code, right) == (1, False)
+    assert "in layout 0" in found["ledger", "wrong"]["told"]
