@@ -231,7 +231,7 @@ async def _booked_by_day(
 
 def _policy_and_period(rules: Rulebook, period: str | None, today: date) -> tuple[Policy, str]:
     """A period, the current one if None, and the policy that counts by it."""
-    period = period or _current_period(rules.in_force, today)
+    period = _current_period(rules.in_force, today) if period is None else period
     policy = rules.counting_by(period)
     policy.period_days(period)
     return policy, period

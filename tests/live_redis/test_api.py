@@ -127,7 +127,7 @@ async def test_every_country_has_a_balance_and_filters_choose(desk):
     assert {item["country"]: item["posted_tpp"] for item in third["items"]}["KP"] == H100
 
 
-@pytest.mark.parametrize("period", ["9999", "0000", "26", "2026-Q1"])
+@pytest.mark.parametrize("period", ["9999", "0000", "26", "", "2026-Q1"])
 @pytest.mark.parametrize("path", ["/v1/quotas", "/v1/quotas/IN"])
 async def test_a_period_that_cannot_be_is_422(desk, path, period):
     answer = await desk.http.get(path, params={"period": period})
