@@ -17,7 +17,7 @@ RATIOS = {
 """Whose CPU an event is divided by whose, and what is aimed at."""
 
 POSTING = {
-    "digest": "digests of key and content",
+    "keep": "digests, what posting needs",
     "pack": "packing the journal",
     "post": "sums, arguments, the call",
 }

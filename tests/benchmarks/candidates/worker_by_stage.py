@@ -40,14 +40,16 @@ def _clocked(
 
 
 def _divided(judge: Callable[..., Any], spent: Counter[str], stages: Counter[str]) -> Callable[..., Any]:
-    """The CPU time of judging a run, divided: what is neither decoding nor assessing are the digests."""
+    """The CPU time of judging a run, divided. What is neither decoding nor assessing is `keep`: the digests, what
+    posting needs of an event, and letting the event go.
+    """
 
     def divided(*given: Any, **more: Any) -> Any:
         spent.clear()
         began_cpu, began = time.thread_time(), time.perf_counter()
         judged = judge(*given, **more)
         cpu_s, whole_s = time.thread_time() - began_cpu, time.perf_counter() - began
-        spent["digest"] = whole_s - spent.total()
+        spent["keep"] = whole_s - spent.total()
         for stage, spent_s in spent.items():
             stages[stage] += cpu_s * spent_s / whole_s
         return judged
