@@ -77,7 +77,8 @@ async def examine(settings: Settings, redis: Redis, *, now: Callable[[], datetim
     try:
         items += await _of_ledger(settings, redis, log, now)
     except LedgerUnavailable as failure:
-        state = "unknown" if items[0].state == "away" else "wrong"
+        redis_is_away = any((one.part, one.state) == ("redis", "away") for one in items)
+        state = "unknown" if redis_is_away else "wrong"
         items.append(Check(part="ledger", state=state, told=f"it cannot be read: {failure}"))
     return Checkup(right=not any(one.state in {"wrong", "away"} for one in items), items=items, versions=versions)
 

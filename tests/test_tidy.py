@@ -176,9 +176,9 @@ def test_no_file_names_a_machine_or_a_registry():
     folders = ["work/", "root/", "tmp/q/"]
     hosts = [
         "pypi" + ".org",
-        "pythonhosted" + ".org",
-        "repo1.maven" + ".org",
-        "repo.maven" + ".apache",
+        "python" + "hosted.org",
+        "repo1." + "maven.org",
+        "repo." + "maven.apache",
         "npmjs" + ".org",
     ]
     pattern = re.compile(

@@ -109,8 +109,8 @@ def documented(*statuses: int, models: dict[int, type[Problem]] | None = None) -
 def _methods_at(app: FastAPI, request: Request) -> list[str]:
     """Every method that an address takes: the router names those of the first route that it finds there."""
     path = request.scope["path"]
-    found = (methods for template, methods in app.openapi()["paths"].items() if compile_path(template)[0].match(path))
-    methods = {method.upper() for methods in found for method in methods}
+    found = (calls for template, calls in app.openapi()["paths"].items() if compile_path(template)[0].match(path))
+    methods = {method.upper() for calls in found for method in calls}
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 

@@ -18,7 +18,7 @@ from tests import parts
 
 LIBRARIES = ("aiokafka", "faust-streaming", "mode-streaming", "pydantic", "pydantic-core", "redis", "hiredis")
 
-PATIENCE_S = 60
+REDIS_CALL_MAX_S = 60
 """How long Redis may take over one call: letting go of ten million ids takes more than its client's five seconds."""
 
 
@@ -77,7 +77,7 @@ def prepared(folder: Path, *, allow_stand_ins: bool) -> Iterator[Ground]:
         started.callback(end_all, parts.shared_children)
         broker = _broker(folder, register, started, allow_stand_ins=allow_stand_ins)
         server = _redis(folder, register, started, allow_stand_ins=allow_stand_ins)
-        redis = started.enter_context(Redis.from_url(server.url, socket_timeout=PATIENCE_S))
+        redis = started.enter_context(Redis.from_url(server.url, socket_timeout=REDIS_CALL_MAX_S))
         stand_ins = [why for why in (broker.stand_in, server.stand_in) if why]
         yield Ground(broker, server, register, redis, stand_ins)
 

@@ -205,7 +205,7 @@ def measure(ground, folder, seconds):
         parts.wait_until(lambda: parts.listens(settings.http_port), "the endpoint")
         with Receivers().listening() as receivers:
             subscribe(told, settings, [f"http://{HOST}:{receivers.port}/good/0"])
-            kept, keys = Redis.from_url(ground.server.url), Keys(settings.ledger)
+            kept, keys = ground.redis, Keys(settings.ledger)
             parts.wait_until(lambda: kept.hlen(keys.webhooks), "the webhook")
             parts.wait_until(lambda: kept.hexists(keys.meta, "policy"), "a policy, without which nothing is answered")
             redis, endpoint = Watch(in_redis(settings)), Watch(by_endpoint(settings))
