@@ -137,9 +137,10 @@ async def test_the_keyboard_reaches_everything_in_the_order_it_is_read(redis, le
     async with house(redis, ledger) as ours:
         await ours.ship("IN", CAP_H100)
         async with opened(chromium, ours.address) as page:
-            for address, last in ((ours.address, "#live"), (f"{ours.address}#/IN", "#country h1")):
+            for address, last in ((ours.address, "#countries tbody a"), (f"{ours.address}#/IN", "#country .alerts li")):
                 await page.goto(address)
-                await expect(page.locator(last)).to_be_visible()
+                await expect(page.locator(last).first).to_be_visible()
+                await expect(page.locator("#feed li")).not_to_have_count(0)
                 await expect(page.locator("#live")).to_have_text("● live")
                 walked = await walk(page)
                 assert walked == [[str(place), "solid"] for place in range(len(walked))]
@@ -154,6 +155,7 @@ async def test_a_screen_reader_hears_words_and_no_signs_and_lists_as_lists(redis
     async with house(redis, ledger) as ours:
         await ours.ship("KP", 1)
         async with opened(chromium, ours.address) as page:
+            await expect(page.locator("#countries tbody tr")).to_have_count(1)
             await expect(page.locator("#feed li")).to_have_count(1)
             heard = await page.locator("main").aria_snapshot()
             assert '- button "Posted, TPP"' in heard
@@ -348,6 +350,7 @@ async def test_what_is_not_known_is_said_and_never_shown_as_zero(redis, ledger, 
         await ours.ship("IN", 1)
         await look_again(page)
         await expect(page.locator("#countries tbody tr")).to_have_count(1)
+        await expect(page.locator("#regime")).to_contain_text(desk.policy.title)
         await expect(trouble).to_be_hidden()
         ours.app.state.parts, here = away, ours.app.state.parts
         await look_again(page)
@@ -362,6 +365,18 @@ async def test_what_is_not_known_is_said_and_never_shown_as_zero(redis, ledger, 
             await look_again(page)
             await expect(page.locator("#freshness")).to_contain_text(told)
     await nothing.aclose()
+
+
+async def test_a_map_that_could_not_be_fetched_is_drawn_as_soon_as_it_can_be(redis, ledger, chromium):
+    async with house(redis, ledger) as ours, opened(chromium, ours.address) as page:
+        await page.route("**/page/world.json", lambda route: route.abort())
+        await page.reload()
+        await expect(page.locator("#trouble")).to_have_text("The endpoint does not answer.")
+        await expect(page.locator("#summary")).to_contain_text("nothing posted yet")
+        await page.unroute("**/page/world.json")
+        await look_again(page)
+        await expect(page.locator('.area[data-country="IN"]')).to_have_class("area use0")
+        await expect(page.locator("#trouble")).to_be_hidden()
 
 
 # ---------------------------------------------------------------------------------------------------- Width and picture

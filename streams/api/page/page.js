@@ -612,7 +612,7 @@ async function showCountry() {
 
 // ---------------------------------------------------------------------------------------------------- What joins them
 
-const seen = { quotas: null };
+const seen = { quotas: null, policy: null, map: null };
 
 function showSummary({ items }) {
   const count = (...statuses) => items.filter((quota) => statuses.includes(quota.status)).length;
@@ -640,6 +640,7 @@ async function refresh() {
   refreshing.again = refreshing.now;
   if (refreshing.now) return;
   refreshing.now = true;
+  showMap();
   await showBalances();
   refreshing.now = false;
   if (refreshing.again) refresh();
@@ -653,6 +654,7 @@ async function showBalances() {
     showTable();
     showSummary(quotas);
     showFreshness(quotas.freshness);
+    await showPolicy(quotas);
     if (open.country) await showCountry();
     trouble("balances", null);
   } catch (problem) {
@@ -663,10 +665,24 @@ async function showBalances() {
   }
 }
 
-async function showPolicy() {
+/** The policy's name, asked for when the balances are under one that is not shown yet. */
+async function showPolicy({ items }) {
+  if (seen.policy === items[0].policy_sha256) return;
   const policy = await call("/v1/policy");
   const regime = policy.regime ? ` (${policy.regime.status.replaceAll("_", " ")})` : "";
   byId("regime").textContent = `${policy.title}${regime}`;
+  seen.policy = policy.policy_sha256;
+}
+
+/** The map, drawn once; when that fails, it is tried again with the next look at the balances. */
+function showMap() {
+  seen.map ??= drawMap().then(() => {
+    trouble("map", null);
+    if (seen.quotas) colourMap(seen.quotas.items);
+  }, (problem) => {
+    trouble("map", problem);
+    seen.map = null;
+  });
 }
 
 /** `#/` is the world, `#/IN` a country, `#/IN/2025` its period; anything else, such as #main, leaves things as they are. */
@@ -688,7 +704,6 @@ function route() {
 
 function begin() {
   route();
-  showPolicy().catch(() => {}); // `refresh` says what is wrong
   listen();
 }
 
@@ -696,5 +711,4 @@ addEventListener("hashchange", route);
 setInterval(() => { if (!document.hidden && !key.asking && !key.declined) refresh(); }, POLL_MS);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 showKeyButton();
-drawMap().then(() => { if (seen.quotas) colourMap(seen.quotas.items); }, (problem) => trouble("map", problem));
 begin();
