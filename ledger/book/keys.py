@@ -98,6 +98,10 @@ class Keys:
         """Hash: webhook id -> the subscription in JSON, its secret encrypted."""
         return self._key("webhooks")
 
+    def changing(self, webhook_id: str) -> str:
+        """String with a time to live, one a webhook: who is about to change it."""
+        return self._key(f"changing:{webhook_id}")
+
     @property
     def api_keys(self) -> str:
         """Hash: key id -> the key in JSON: its scopes, and the SHA-256 of its secret."""

@@ -94,12 +94,13 @@ class WebhookDesk:
         Raises:
             UnknownWebhook, WrongCall: see `find` and `add`.
         """
-        record, stored = await self._read(webhook_id)
-        stated = {name: getattr(change, name) for name in change.model_fields_set}
-        changed = stored.model_copy(update=stated)
-        if stated.keys() & {"url", "format"}:
-            await self._check(changed.url, changed)
-        await self._put(record, changed)
+        async with self._jobs.changing(webhook_id):
+            record, stored = await self._read(webhook_id)
+            stated = {name: getattr(change, name) for name in change.model_fields_set}
+            changed = stored.model_copy(update=stated)
+            if stated.keys() & {"url", "format"}:
+                await self._check(changed.url, changed)
+            await self._put(record, changed)
         return changed.shown()
 
     async def rotate(self, webhook_id: str, box: SecretBox, *, now: datetime) -> SecretRotated:
@@ -108,9 +109,10 @@ class WebhookDesk:
         Raises:
             UnknownWebhook: see `find`.
         """
-        record, stored = await self._read(webhook_id)
-        rotated, secret = stored.rotated(box, now)
-        await self._put(record, rotated)
+        async with self._jobs.changing(webhook_id):
+            record, stored = await self._read(webhook_id)
+            rotated, secret = stored.rotated(box, now)
+            await self._put(record, rotated)
         return SecretRotated(id=webhook_id, secret=secret, old_secret_until=now + ROTATION)
 
     async def remove(self, webhook_id: str) -> None:
@@ -119,9 +121,10 @@ class WebhookDesk:
         Raises:
             UnknownWebhook: see `find`.
         """
-        _, stored = await self._read(webhook_id)
-        await self._publish(stored.setting_key, None)
-        await self._jobs.forget(webhook_id)
+        async with self._jobs.changing(webhook_id):
+            _, stored = await self._read(webhook_id)
+            await self._publish(stored.setting_key, None)
+            await self._jobs.forget(webhook_id)
 
     async def test(self, webhook_id: str, policy: Policy, *, now: datetime) -> DeliveryQueued:
         """Have an alert that tells of nothing delivered, once.

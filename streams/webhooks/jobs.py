@@ -6,23 +6,32 @@ dies. Scripts do the writing; their headers say what each call promises.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from redis.asyncio import Redis
+from redis.exceptions import LockError
 
 from ledger.book.keys import Keys
 from ledger.book.outbox import outbox_entry
 from ledger.book.position import partition_name
 from ledger.book.script import Script, asked
+from ledger.errors import LedgerUnavailable
 from schemas.quota_alert import QuotaAlert
 from schemas.webhook import Delivery
 from streams.webhooks.subscription import StoredSubscription, read_subscriptions
 
 DELIVERIES_KEPT = 1_000
 """About how many attempts the log of one webhook holds, the newest."""
+
+CHANGE_S = 30.0
+"""How long a change of a subscription may take, Kafka's acknowledgement of it included."""
+
+CHANGE_WAIT_S = 5.0
+"""How long one waits for another to end."""
 
 _HERE = Path(__file__).parent
 
@@ -283,6 +292,24 @@ class Jobs:
                 await asked(self._redis.hdel(keys.jobs, *jobs))
         await asked(self._redis.delete(*self._due_sets([webhook_id]), keys.deliveries(webhook_id)))
         await asked(self._redis.hdel(keys.answered, webhook_id))
+
+    @asynccontextmanager
+    async def changing(self, webhook_id: str) -> AsyncIterator[None]:
+        """Let nobody else change this subscription meanwhile: neither change is lost, and no removal undone.
+
+        Raises:
+            LedgerUnavailable: another change is under way and does not end.
+        """
+        lock = self._redis.lock(
+            self._keys.changing(webhook_id), timeout=CHANGE_S, blocking_timeout=CHANGE_WAIT_S, thread_local=False
+        )
+        if not await asked(lock.acquire()):
+            raise LedgerUnavailable("another change of this webhook is under way; try again")
+        try:
+            yield
+        finally:
+            with suppress(LockError, LedgerUnavailable):  # its time ended, or ends by itself
+                await asked(lock.release())
 
     async def replace(self, old: bytes, new: StoredSubscription) -> bool:
         """Change a subscription in Redis, unless it is no longer the record `old`."""

@@ -307,21 +307,19 @@ class _Sender:
 
         A person's change in the meantime stands.
         """
-        records = await self._jobs.records()
-        subscription = read_subscriptions(records).get(webhook_id)
-        if subscription is None or subscription.state != "active":
-            return
-        record = records[webhook_id]
-        changed = subscription.with_state(state)
-        if not await self._jobs.replace(record, changed):
-            return
-        log.warning("webhook %s is %s: nothing more is delivered to it", webhook_id, state)
         try:
-            await self._publish_setting(changed.setting_key, changed.to_record())
-        except (
-            LedgerUnavailable
-        ) as failure:  # the state is Redis' alone; were that lost, the receiver's answer repeats it
-            log.warning("the state of webhook %s is not on the settings topic: %s", webhook_id, failure)
+            async with self._jobs.changing(webhook_id):
+                records = await self._jobs.records()
+                subscription = read_subscriptions(records).get(webhook_id)
+                if subscription is None or subscription.state != "active":
+                    return
+                changed = subscription.with_state(state)
+                if not await self._jobs.replace(records[webhook_id], changed):
+                    return
+                log.warning("webhook %s is %s: nothing more is delivered to it", webhook_id, state)
+                await self._publish_setting(changed.setting_key, changed.to_record())
+        except LedgerUnavailable as failure:  # it may be Redis' alone; were it lost, the receiver's answer repeats it
+            log.warning("that webhook %s is %s is not on the settings topic: %s", webhook_id, state, failure)
 
     async def _watch_feed(self) -> None:
         """Wake the loop for every alert that comes."""

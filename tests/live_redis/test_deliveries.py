@@ -32,6 +32,7 @@ from schemas.webhook import Delivery, WebhookChange, WebhookRequest
 from streams.deliver_alerts import ALERTS_A_CALL, DAY_MS, deliver_alerts
 from streams.kafka.run import Run
 from streams.settings import Settings, environment_of
+from streams.webhooks import jobs as jobs_module
 from streams.webhooks import sender as sender_module
 from streams.webhooks.connect_guard import ConnectGuard, read_allowed
 from streams.webhooks.desk import WebhookDesk
@@ -791,6 +792,56 @@ async def test_a_webhook_gets_what_was_told_since_a_moment_if_it_asks_for_it(des
 
     assert count == 3
     assert sorted(receiver.ids("/")) == ["al_004", "al_006", "al_008"]
+
+
+async def test_of_changes_at_the_same_time_none_is_lost(desk: Desk) -> None:
+    hook, _ = await desk.subscribe(countries=["AE"])
+    people = await a_desk_of_people(desk)
+
+    await asyncio.gather(
+        people.change(hook.id, WebhookChange(description="of the desk")),
+        people.change(hook.id, WebhookChange(countries=["IN"])),
+        people.rotate(hook.id, desk.box, now=NOW),
+    )
+
+    changed = await people.find(hook.id)
+    assert (changed.description, changed.countries) == ("of the desk", ["IN"])
+    kept = read_record(desk.published[hook.setting_key] or b"")
+    assert kept.to_record() == await desk.redis.hget(desk.keys.webhooks, hook.id)
+    assert len(kept.live_secrets(desk.box, NOW)) == 2
+
+
+async def test_a_webhook_that_is_removed_while_it_is_changed_stays_removed(desk: Desk) -> None:
+    hook, _ = await desk.subscribe()
+    removals: list[asyncio.Task[None]] = []
+
+    async def publish(key: str, value: bytes | None) -> None:
+        if value is not None:
+            removals.append(asyncio.create_task(people.remove(hook.id)))
+            await asyncio.wait(removals, timeout=0.2)
+        await desk.publish_setting(key, value)
+
+    people = WebhookDesk(desk.jobs, desk.feed, guard=ConnectGuard(read_allowed("127.0.0.0/8")), publish=publish)
+    await people.change(hook.id, WebhookChange(description="of the desk"))
+    await removals[0]
+
+    assert desk.published == {hook.setting_key: None}
+    assert await people.all() == []
+
+
+async def test_a_change_waits_for_one_that_does_not_end_and_then_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs_module, "CHANGE_WAIT_S", 0.1)
+    hook, _ = await desk.subscribe()
+    people = await a_desk_of_people(desk)
+
+    async with desk.jobs.changing(hook.id):
+        with pytest.raises(LedgerUnavailable, match="another change of this webhook is under way"):
+            await people.remove(hook.id)
+    await people.remove(hook.id)
+
+    assert await people.all() == []
 
 
 async def test_of_a_removed_webhook_no_job_is_left_and_no_attempt(desk: Desk) -> None:
