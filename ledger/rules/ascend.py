@@ -19,7 +19,7 @@ ATLAS_SERIES = range(200, 951)
 """The numbers of Huawei's Atlas products that carry Ascend chips."""
 
 _LETTER = r"[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
-"""A letter of an alphabet: a Chinese character beside a name neither begins nor ends its word."""
+"""A letter of an alphabet. Chinese is written without spaces: its names, and those beside them, may touch a letter."""
 
 _GAP = r"(?: ?(?:[^\w\s.,;:!?]|_){0,3} ?|[.,;:!?])"
 """What may stand between two letters of a name: a space, up to three signs, signs in spaces, no sentence's end."""
@@ -33,13 +33,13 @@ def _spaced(name: str) -> str:
 
 
 _ASCEND = re.compile(
-    rf"(?:(?<!{_LETTER})|(?<=\dx)|(?<=huawei))(?:{_spaced('ascend')}(?!{_LETTER})|[昇升]{_GAP}[腾騰])(?P<small>{_GAP}310(?!\d))?"
+    rf"(?:(?:(?<!{_LETTER})|(?<=\dx)|(?<=huawei)){_spaced('ascend')}(?!{_LETTER})|[昇升]{_GAP}[腾騰])(?P<small>{_GAP}310(?!\d))?"
 )
 _PRODUCT = re.compile(
     rf"(?:(?<!{_LETTER})|(?<=huawei))(?:{_spaced('atlas')}{_GAP}(?P<series>\d{{3}})(?!\d)|{_spaced('cloudmatrix')}(?!{_LETTER}))"
 )
 _NUMBER = re.compile(rf"{_GAP}\d")
-_HUAWEI = re.compile(rf"(?<!{_LETTER})(?:{_spaced('huawei')}|[华華]{_GAP}[为為])")
+_HUAWEI = re.compile(rf"(?<!{_LETTER}){_spaced('huawei')}|[华華]{_GAP}[为為]")
 _spaces = re.compile(r"\s+")
 _signs = re.compile(r"[\W_]+")
 _ascii_signs = {code: None for code in range(128) if not chr(code).isalnum()}
@@ -122,10 +122,10 @@ def _search_texts(texts: tuple[str | None, ...], catalogue: Catalogue) -> tuple[
     found = []
     for field, text, plain in folded:
         found += [AscendSign(field, shorten(text), "name", _number(plain, match)) for match in _ASCEND.finditer(plain)]
-        if by_huawei and (match := _PRODUCT.search(plain)):
-            series = match["series"]
-            if series is None or int(series) in ATLAS_SERIES:
-                found.append(AscendSign(field, shorten(text), "name", None))
+        if by_huawei and any(
+            match["series"] is None or int(match["series"]) in ATLAS_SERIES for match in _PRODUCT.finditer(plain)
+        ):
+            found.append(AscendSign(field, shorten(text), "name", None))
         if not catalogue.ascend_words.isdisjoint(_words.findall(plain)):
             found.append(AscendSign(field, shorten(text), "catalogue", "other"))
     return tuple(sorted(dict.fromkeys(found), key=lambda sign: sign.by))

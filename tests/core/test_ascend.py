@@ -62,6 +62,7 @@ WITH_ASCEND = [
     "昇\u200b腾",
     "昇--騰",
     "华为昇腾服务器",
+    "AI昇腾芯片",
     "Ascend910B芯片",
 ]
 WITHOUT_ASCEND = [
@@ -129,6 +130,8 @@ def test_company_names_and_places_are_never_searched():
         {"vendor": "Huawei", "description": "CloudMatrix"},
         {"vendor": "Somebody", "description": "Huawei Atlas 900 cluster"},
         {"vendor": "Somebody", "description": "华为 Atlas 300I Duo"},
+        {"vendor": "Somebody", "description": "NPU华为 Atlas 300I Duo"},
+        {"vendor": "Huawei", "description": "Atlas 100 or Atlas 800"},
         {"vendor": "Нuаwei", "description": "Аtlas 800"},  # noqa: RUF001  Cyrillic
         {"description": "Atlas 800", "sku": "H-u-a-w-e-i 1"},
         {"description": "HuaweiCloudMatrix"},
