@@ -2,7 +2,8 @@
 
 A client that comes back with `Last-Event-ID`, as EventSource does by itself, goes on where it was; the ids are the
 cursors of `feed.py`, which stay good when this process is another one. A stream begins by an id without an alert, so
-that a client which heard of none yet comes back to where it began, not to what is told after it came back.
+that a client which heard of none yet comes back to where it began, not to what is told after it came back. An id that
+lies ahead of every alert is of a feed that was lost: the stream begins anew, and does not wait for the new one to grow.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ _AWAY_S = 1.0
 """Between two looks at a Redis that is away."""
 
 _BEGIN = b"retry: 2000\nid: %s\n\n"
+_BEGIN_ANEW = b"id: %s\n\n"
 _HEARTBEAT = b": nothing new\n\n"
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _STREAMED: dict[int | str, dict[str, Any]] = {
@@ -66,12 +68,17 @@ async def stream_alerts(
 async def _told(feed: Feed, cursor: str, filters: Filters) -> AsyncGenerator[bytes]:
     """The events of one stream, which waits for a Redis that is away: a browser asks no more once it was told 503."""
     yield _BEGIN % cursor.encode()
-    said_at = time.monotonic()
+    said_at, resumed = time.monotonic(), False
     while True:
         try:
+            if not resumed:
+                before, cursor = cursor, await feed.resume(cursor, filters.since)
+                resumed = True
+                if cursor != before:
+                    yield _BEGIN_ANEW % cursor.encode()
             found, cursor = await feed.newer(cursor, filters)
         except LedgerUnavailable:
-            found = []
+            found, resumed = [], False
             await asyncio.sleep(_AWAY_S)
         for place, alert in found:
             yield b"event: alert\nid: %s\ndata: %s\n\n" % (place.encode(), alert.model_dump_json().encode())

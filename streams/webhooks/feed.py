@@ -140,6 +140,17 @@ class Feed:
         entries = await asked(newest)
         return _cursor(entries[0][0]) if entries else _BEFORE_ALL
 
+    async def resume(self, cursor: str, since: datetime | None) -> str:
+        """Where a follower goes on that heard of all up to a cursor.
+
+        There, unless the feed is not that long: then it was begun anew (Redis was lost), and so does the follower.
+
+        Raises:
+            WrongCursor: the cursor is none of ours.
+        """
+        newest = await self.beginning(None)
+        return cursor if _place(cursor) <= _place(newest) else await self.beginning(since)
+
     async def newer(self, cursor: str, filters: Filters) -> tuple[list[tuple[str, QuotaAlert]], str]:
         """Alerts behind a cursor, oldest first, each with its own; and how far was looked. Waits a second for them.
 

@@ -120,6 +120,18 @@ async def test_whoever_had_heard_nothing_yet_misses_nothing_either(desk, address
     assert name == "missed"
 
 
+@pytest.mark.parametrize(("since", "names"), [({}, ["new"]), ({"since": NOW.isoformat()}, ["there", "new"])])
+async def test_an_id_of_a_feed_that_was_lost_begins_the_new_one_as_if_none_had_been_named(desk, address, since, names):
+    await desk.tell("there")
+    async with Listener(address, after="999", **since) as listener:
+        ids = (line.removeprefix("id: ") async for line in listener.lines if line.startswith("id: "))
+        assert [await anext(ids), await anext(ids)] == ["999", "0" if since else "1"]
+        await desk.tell("new")
+        found = await heard(listener.lines, len(names))
+
+    assert [name for _, _, name in found] == names
+
+
 async def test_since_begins_in_the_past_and_filters_choose(desk, address):
     await desk.tell("long ago", at=NOW - timedelta(days=1))
     await desk.tell("then")
@@ -148,6 +160,26 @@ async def test_a_stream_outlasts_a_redis_that_is_away_for_a_browser_would_not_as
         [(_, _, name)] = await heard(listener.lines, 1)
 
     assert name == "meanwhile"
+
+
+async def test_a_stream_goes_on_when_redis_comes_back_empty(desk, address):
+    await desk.tell(*"abc")
+    feed = desk.app.state.parts.feed
+    here = feed.newer
+
+    async def lost(*_):
+        await desk.redis.delete(desk.keys.alerts)
+        desk.told, feed.newer = 0, here
+        raise LedgerUnavailable("Redis does not answer")
+
+    async with Listener(address) as listener:
+        feed.newer = lost
+        ids = (line.removeprefix("id: ") async for line in listener.lines if line.startswith("id: "))
+        assert [await anext(ids), await anext(ids)] == ["3", "0"]
+        await desk.tell("new")
+        found = await heard(listener.lines, 1)
+
+    assert found == [("alert", "1", "new")]
 
 
 async def test_a_server_that_is_told_to_end_ends_its_streams(desk):
