@@ -5,25 +5,28 @@ the rule answers.
 """
 
 import re
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AwareDatetime, ValidatorFunctionWrapHandler, WrapValidator
 
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
-def _rfc3339(given: Any) -> Any:
-    if isinstance(given, str) and not _DATE_AND_TIME.match(given):
-        raise ValueError("write an RFC 3339 time with its offset, such as 2026-03-01T22:10:00Z")
-    return given
+def _rfc3339(given: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    if isinstance(given, str) and _DATE_AND_TIME.match(given):
+        with suppress(ValueError):
+            return read(given)
+    advice = "write an RFC 3339 time with its offset, such as 2026-03-01T22:10:00Z"
+    raise ValueError(f"{advice} (a + in an address is a space: write %2B)")
 
 
 def _told(pattern: str) -> dict[str, Any]:
     return {"json_schema_extra": {"pattern": pattern}}
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+Moment = Annotated[AwareDatetime, WrapValidator(_rfc3339)]
 """A time with its offset; not a bare number, which pydantic would take for seconds since 1970."""
 
 COUNTRY_FORM = "^[A-Z]{2}$"

@@ -199,6 +199,15 @@ async def test_a_parameter_that_cannot_be_is_422_and_named(desk, path, query):
     assert "Value error" not in told["detail"]
 
 
+@pytest.mark.parametrize(
+    "asked", ["as_of=2026-03-01T00:00:00+05:30", "as_of=2026-03-01T00:00:00", "known_at=2026-02-30T00:00:00Z"]
+)
+async def test_a_time_that_cannot_be_read_is_answered_with_how_to_write_one(desk, asked):
+    told = problem(await desk.http.get(f"/v1/quotas/IN?{asked}"), 422, "invalid-request")
+
+    assert "such as 2026-03-01T22:10:00Z (a + in an address is a space: write %2B)" in told["detail"]
+
+
 async def test_an_unknown_country_is_404_with_the_likely_one(desk):
     for path in ("/v1/quotas/UK/entries", "/v1/quotas/UK?known_at=2026-03-01T00:00:00Z"):
         assert "GB" in problem(await desk.http.get(path), 404, "unknown-country")["detail"]
