@@ -46,7 +46,7 @@ async def admit(request: Request, parts: PartsHere, wanted: SecurityScopes, bear
     await refuse_other_origins(request)
     if parts.settings.auth == "off":
         host = request.headers.get("host", "")
-        if urlsplit(f"//{host}").hostname not in _LOOPBACK:
+        if _hostname(host) not in _LOOPBACK:
             raise ProblemAnswer(403, "forbidden", f"call it by a loopback address, not as {host}: keys are off")
         scopes = SCOPES
     elif bearer is None and _called_by_own_page(request):
@@ -62,8 +62,16 @@ async def admit(request: Request, parts: PartsHere, wanted: SecurityScopes, bear
 async def refuse_other_origins(request: Request) -> None:
     """End a call with 403 that a browser makes for a page which is served elsewhere."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host", ""):
         raise ProblemAnswer(403, "forbidden", f"a page of {origin} may not call this endpoint")
+
+
+def _hostname(host: str) -> str | None:
+    """What stands before the port; None if the header is no host, such as `[::1` without its other bracket."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def _called_by_own_page(request: Request) -> bool:

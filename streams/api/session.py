@@ -4,8 +4,6 @@ The cookie holds the key itself and nothing is kept here, so a revoked key ends 
 `admission` says when a call may come in by it.
 """
 
-from urllib.parse import urlsplit
-
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidationError
 
@@ -55,4 +53,4 @@ async def close_session() -> Response:
 
 def _came_by_https(request: Request) -> bool:
     """Whether the browser speaks https, be it to a proxy before this endpoint: its `Origin` says so."""
-    return "https" in {request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme}
+    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")

@@ -756,6 +756,16 @@ async def test_a_page_from_elsewhere_may_not_call_through_a_visitors_browser(des
     assert desk.topic == []
 
 
+@pytest.mark.parametrize("header", ["Host", "Origin"])
+@pytest.mark.parametrize("host", ["[", "[::1", "[x]"])
+async def test_a_header_that_names_no_host_is_refused_like_any_other_stranger(desk, header, host):
+    headers = {header: host if header == "Host" else f"http://{host}"}
+
+    problem(await desk.http.get("/v1/quotas", headers=headers), 403, "forbidden")
+    if header == "Origin":
+        problem(await desk.http.post("/page/session", json={}, headers=headers), 403, "forbidden")
+
+
 async def test_the_pages_load_nothing_from_elsewhere(desk):
     for path in ("/", "/docs"):
         page = await desk.http.get(path)
