@@ -321,15 +321,28 @@ class Policy:
         unknown = [
             (place, f": {self.countries.advice(country)}")
             for place, countries in _stated_under("countries", stated)
-            for country in (countries if isinstance(countries, list) else ())
-            if isinstance(country, str) and country not in self.countries
+            for country in _texts_in(countries)
+            if country not in self.countries
         ]
         unknown += [
             (place, f": {source!r} begins with no key of sources.csv, such as S1")
             for place, source in _stated_under("source", stated)
             if isinstance(source, str) and _key_and_place(source)[0] not in self._citations
         ]
-        return unknown
+        return unknown + self._empty_groups()
+
+    def _empty_groups(self) -> list[Wrong]:
+        """The Country Groups of a licence zone that no country is ever in: misspelt, they would decide nothing."""
+        stated = self._document["policy"]
+        known = {group for country in self.countries.values() for group in country.groups}
+        known |= {group for _, groups in _stated_under("groups", stated.get("groups")) for group in _texts_in(groups)}
+        return [
+            (place, f": no country is in a Country Group {group!r}")
+            for side in ("inside", "outside")
+            for place, groups in _stated_under(side, stated.get("license"), "license")
+            for group in _texts_in(groups)
+            if group not in known
+        ]
 
 
 def load_policy(id_or_path: str, chips: Path | None = None) -> Policy:
@@ -403,6 +416,11 @@ def _stated_under(name: str, value: Any, where: str = "") -> list[tuple[str, Any
         for number, inner in enumerate(value):
             found += _stated_under(name, inner, f"{where}.{number}")
     return found
+
+
+def _texts_in(value: Any) -> list[str]:
+    """The texts of a list; none if it is no list."""
+    return [inner for inner in value if isinstance(inner, str)] if isinstance(value, list) else []
 
 
 def _canonical(document: dict[str, Any]) -> bytes:

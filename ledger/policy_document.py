@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from ledger.errors import WrongCall
@@ -32,6 +32,7 @@ Percent = Annotated[int, Field(ge=1, le=100)]
 Countries = Annotated[list[str], Field(min_length=1)]
 
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+_GROUP = re.compile(r"[A-E](:[1-9])?")
 
 _ADDED = ("tiers", "groups", "caps")
 """Lists that go on after those of the policy that is extended; of entries that fit, the last counts."""
@@ -41,6 +42,15 @@ _NARROWING = frozenset({"countries", "valid_from", "valid_to"})
 
 _OWN = ("id", "title")
 """What each policy says for itself."""
+
+
+def _a_group(name: str) -> str:
+    if not _GROUP.fullmatch(name):
+        raise ValueError("write a Country Group, such as D:5 or B")
+    return name
+
+
+CountryGroup = Annotated[str, AfterValidator(_a_group)]
 
 
 class InvalidPolicy(WrongCall):
@@ -107,7 +117,7 @@ class GroupsEntry(Dated):
     """Countries that are, or were, in other Country Groups than the table says."""
 
     countries: Countries
-    groups: list[str]
+    groups: list[CountryGroup]
 
 
 class CapEntry(Dated):
@@ -223,8 +233,8 @@ class ZoneLicense(Sourced):
     """Destinations in some Country Groups and in none of others need one, and buyers headquartered in Tier 3."""
 
     rule: Literal["zone"]
-    inside: Annotated[list[str], Field(min_length=1)]
-    outside: list[str]
+    inside: Annotated[list[CountryGroup], Field(min_length=1)]
+    outside: list[CountryGroup]
     named: list[NamedCountry] = []
 
 
@@ -407,7 +417,10 @@ def _same_rule(below: dict[str, Any], value: dict[str, Any]) -> bool:
 
 
 def _in_words(wrong: ErrorDetails) -> Wrong:
-    place, given = ".".join(map(str, wrong["loc"])), wrong["input"]
+    keys, given = list(wrong["loc"]), wrong["input"]
+    if keys[0] == "license":
+        del keys[1:2]  # pydantic puts the rule's name there, which is no key
+    place = ".".join(map(str, keys))
     if wrong["type"] == "missing":
         return place, " is missing; state it"
     if wrong["type"] == "extra_forbidden":

@@ -183,6 +183,7 @@ def test_the_sha256_covers_countries_chips_and_policy(part):
         ("2026-02-03", '"soon"', r"tiers\.1\.valid_from: found 'soon'"),
         ("2026-02-03", "07:30:00", r"tiers\.1\.valid_from: found '07:30:00'"),
         ('source = "S10"', 'source = "Q10"', r"tiers\.1\.source: 'Q10' begins with no key of sources\.csv"),
+        ('"D:1", "D:5"', '"D1", "D:5"', r"groups\.1\.groups\.0: found 'D1'; write a Country Group, such as D:5 or B"),
         ('id = "annual-50k"', "", "id is missing; state it"),
         ('id = "annual-50k"', "id = ", "not TOML"),
     ],
@@ -192,6 +193,31 @@ def test_an_error_names_the_file_the_key_and_what_to_write(tmp_path, old, new, t
 
     with pytest.raises(WrongCall, match=r"mine\.toml: " + told):
         loaded_from(tmp_path, TEXT.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('names = ["G42", "Core42"]', "names = []", r"license\.named\.0\.listed\.2\.names: found \[\]"),
+        ('outside = ["A:5", "A:6"]', "", r"license\.outside is missing; state it"),
+        ('rule = "zone"', 'rule = "zones"', "license: found"),
+    ],
+)
+def test_an_error_in_the_licence_rule_names_its_key_as_the_file_writes_it(tmp_path, old, new, told):
+    text = (DATA / "policies" / "december-2024.toml").read_text()
+    assert old in text
+
+    with pytest.raises(WrongCall, match=r"mine\.toml: " + told):
+        loaded_from(tmp_path, text.replace(old, new, 1))
+
+
+def test_a_licence_zone_names_groups_that_some_country_is_in(tmp_path):
+    zone = 'extends = "december-2024"\nid = "mine"\ntitle = "Mine"\nlicense.inside = ["D:6"]\n'
+    with pytest.raises(WrongCall, match=r"mine\.toml: license\.inside: no country is in a Country Group 'D:6'"):
+        loaded_from(tmp_path, zone)
+
+    group = '[[groups]]\ncountries = ["MY"]\ngroups = ["D:6"]\nsource = "S43"\n'
+    assert loaded_from(tmp_path, zone + group).standing("MY", date(2026, 3, 1)).groups == {"D:6"}
 
 
 def test_a_policy_that_is_not_there_is_told_with_those_that_are():
