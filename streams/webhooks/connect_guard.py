@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ledger.errors import WrongCall
+from streams.webhooks.bounded_socket import BoundedSocket
 from streams.webhooks.resolver import Resolver, addresses_of
 
 Address = IPv4Address | IPv6Address
@@ -102,7 +103,7 @@ class ConnectGuard:
         def open_socket(found: Any) -> socket.socket:
             family, kind, protocol, _, dialled = found
             self.check(dialled[0], dialled[1], scheme)
-            return socket.socket(family=family, type=kind, proto=protocol)
+            return BoundedSocket(family=family, type=kind, proto=protocol)
 
         return aiohttp.TCPConnector(limit=0, keepalive_timeout=2, socket_factory=open_socket, resolver=Resolver())
 

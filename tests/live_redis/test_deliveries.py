@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -1117,6 +1117,28 @@ async def answering_bytes(answer: bytes) -> AsyncIterator[str]:
     server = await asyncio.start_server(behave, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_interim_answers_without_end_are_not_listened_to(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client reads what has come before it lets others go on: one such receiver held up all of them."""
+    monkeypatch.setattr(sender_module, "TOTAL_S", 5.0)
+
+    async def behave(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while True:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(behave, "127.0.0.1", 0)
+    async with server, desk.sending():
+        hook, _ = await desk.subscribe(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await desk.deliver(a_run("1"))
+        await until(lambda: attempts(desk, hook, 1), "the cut")
+
+    [delivery] = await desk.deliveries()
+    assert (delivery.outcome, delivery.status) == ("failed", None)
+    assert "without end" in (delivery.error or "")
 
 
 @pytest.mark.parametrize(
