@@ -17,3 +17,8 @@ def digest_of_content(value: bytes, headers: Iterable[tuple[str, bytes]] = ()) -
     for name, text in headers:
         said.update(name.encode() + b"\0" + text + b"\0")
     return said.digest()
+
+
+def digest_as_kin(content: bytes, policy: str) -> bytes:
+    """What tells one event of a family from another: what it says, and the SHA-256 of the policy that judged it."""
+    return digest_of_content(content, [("policy", policy.encode())])

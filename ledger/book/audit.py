@@ -20,8 +20,9 @@ from ledger.book.journal import JournalEvent, inflated, unpack
 from ledger.book.keys import Keys
 from ledger.book.place import read_place
 from ledger.book.script import asked
-from ledger.digests import digest_of_key
+from ledger.digests import digest_as_kin, digest_of_key
 from schemas.cloudevents import read_event
+from schemas.rejected_record import RejectedRecord
 
 AT_ONCE = 1000
 """Elements that are read with one call."""
@@ -42,6 +43,7 @@ class Cut:
         tick: the minute up to which time has passed; -1 before the first.
         entries: the journal's last number.
         last_entry: what the journal's last entry is called in fact; None if it has none.
+        last_alert: the same of the feed.
         balances: every account in every period.
         waits: by the digest of its key, what is kept of each event that waits.
         expiries: by the digest of its key, the millisecond at which a reservation is to expire.
@@ -51,6 +53,7 @@ class Cut:
     tick: int
     entries: int
     last_entry: str | None
+    last_alert: str | None
     balances: Mapping[str, AccountBalance]
     waits: Mapping[bytes, tuple[str, str, str]]
     expiries: Mapping[bytes, int]
@@ -98,13 +101,15 @@ class Audit:
             together.hgetall(keys.waits)
             together.zrange(keys.expiries, 0, -1, withscores=True)
             together.xrevrange(keys.journal, count=1)
-            meta, balances, waits, expiries, last = await asked(together.execute())
+            together.xrevrange(keys.alerts, count=1)
+            meta, balances, waits, expiries, last, last_alert = await asked(together.execute())
         places = {name[11:].decode(): int(value) for name, value in meta.items() if name.startswith(b"checkpoint:")}
         return Cut(
             tick=places.pop("tick", -1),
             checkpoints=places,
             entries=int(meta.get(b"entries", 0)),
             last_entry=last[0][0].decode() if last else None,
+            last_alert=last_alert[0][0].decode() if last_alert else None,
             balances={name.decode(): account_of(name, record) for name, record in balances.items()},
             waits={bytes.fromhex(key.decode()): tuple(json.loads(text)) for key, text in waits.items()},
             expiries={bytes.fromhex(key.decode()): int(score) for key, score in expiries},
@@ -136,8 +141,11 @@ class Audit:
         found = await read_place(self._redis, self._keys, known.place)
         return found.entry[b"partition"].decode(), found.kept.offset
 
-    async def families(self, originals: Sequence[bytes]) -> list[set[bytes] | None]:
-        """Of each family the digests of its events' keys; None if there is no such family, or it is no longer whole."""
+    async def families(self, originals: Sequence[bytes]) -> list[dict[bytes, bytes] | None]:
+        """Of each family, by the digests of its events' keys, what is kept of each as `digest_as_kin` has it.
+
+        None if there is no such family, or it is no longer whole.
+        """
         records = await asked(self._redis.hmget(self._keys.families, cast("list[str]", originals)))
         return [None if record is None else _members(record) for record in records]
 
@@ -176,6 +184,13 @@ class Audit:
         entries = await asked(self._redis.xrange(self._keys.alerts, f"{first + 1}-0", f"{last + 1}-0"))
         return {int(name.partition(b"-")[0]) - 1: fields[b"alert"] for name, fields in entries}
 
+    async def alerts_behind(self, offset: int, last: str | None) -> list[str]:
+        """What the feed's entries are called that follow the alert of an offset, up to the one called `last`."""
+        if last is None:
+            return []
+        behind = self._redis.xrange(self._keys.alerts, f"({offset + 1}-0", last)
+        return [name.decode() for name, _ in await asked(behind)]
+
     async def _scanned(self, key: str) -> AsyncIterator[dict[bytes, bytes]]:
         cursor = 0
         while True:
@@ -192,15 +207,18 @@ def _known(value: bytes) -> KnownId:
     return KnownId(content_of(value), int.from_bytes(place[:5], "big"), place)
 
 
-def _members(record: bytes) -> set[bytes] | None:
+def _members(record: bytes) -> dict[bytes, bytes] | None:
     said = inflated(record[VERSION_SIZE:])
     if sha256(said).digest()[:VERSION_SIZE] != record[:VERSION_SIZE]:
         return None
-    found = set()
-    for _, source, value, headers in json.loads(said)["kin"]:
-        told = [(name, text.encode("latin-1")) for name, text in headers]
-        event = read_event(value.encode(), told, default_source=source)
-        found.add(digest_of_key(event.source, event.id))
+    found = {}
+    try:
+        for policy, source, value, headers in json.loads(said)["kin"]:
+            told = [(name, text.encode("latin-1")) for name, text in headers]
+            event = read_event(value.encode(), told, default_source=source)
+            found[digest_of_key(event.source, event.id)] = digest_as_kin(event.content(), policy)
+    except RejectedRecord:
+        return None
     return found
 
 

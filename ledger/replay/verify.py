@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from ledger.digests import CONTENT_BYTES, digest_of_key
+from ledger.digests import CONTENT_BYTES, digest_as_kin, digest_of_key
 from ledger.rules.adoptions import Rulebook
 from ledger.rules.assessment import Assessment, ChargeDue
 from ledger.rules.families import Member, Settlement, settle_family
@@ -118,7 +118,8 @@ class Recomputed:
         balances: by account and period.
         waits: by the digest of its key, every event that waits, and for what: `held`, `waiting`.
         due: by the digest of its key, when a reservation will expire.
-        families: by the digest of the original's key, the digests of the keys of all its events.
+        families: by the digest of the original's key, all its events: by the digest of its key, each as
+            `digest_as_kin` has it.
         awaited: digests of keys that are named and did not come.
         unfit: records that cannot be applied, and must lie among the rejects.
         disputed: keys of which the log leaves open what stands: other contents, or policies, on different partitions.
@@ -128,7 +129,7 @@ class Recomputed:
     balances: dict[Account, Amounts]
     waits: dict[bytes, tuple[EventKey, str]] = field(default_factory=dict)
     due: dict[bytes, datetime] = field(default_factory=dict)
-    families: dict[bytes, set[bytes]] = field(default_factory=dict)
+    families: dict[bytes, dict[bytes, bytes]] = field(default_factory=dict)
     awaited: set[bytes] = field(default_factory=set)
     unfit: set[Place]
     disputed: list[EventKey] = field(default_factory=list)
@@ -242,9 +243,10 @@ class Recomputation:
         """
         told = Recomputed(balances=self._balances, unfit=self._unfit)
         events: dict[bytes, Member] = {}
+        policies: dict[bytes, str] = {}
         for key, kept in self._close.items():
             if (stands := self._stands(key, kept, standing, told)) is not None:
-                event = stands.event()
+                event, policies[key] = stands.event(), stands.policy
                 events[key] = Member(event, judge(event, self._rules.policy(stands.policy)))
         families = self._families(events)
         for key, member in events.items():
@@ -253,7 +255,9 @@ class Recomputation:
         for key, (original, members) in families.items():
             at = _BEFORE_ALL if key in not_expired else minute
             self._settle_family(key, settle_family(original, members.values(), at=at), original, members, told)
-            told.families[key] = set(members)
+            told.families[key] = {
+                own: digest_as_kin(member.event.content(), policies[own]) for own, member in members.items()
+            }
         told.awaited = {key for key in families if key not in events}
         told.balances = {account: amounts for account, amounts in self._balances.items() if amounts != Amounts()}
         return told

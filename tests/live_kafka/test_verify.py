@@ -1,13 +1,16 @@
 """`quota-ledger verify` on real parts: a ledger that is right is found right, also at work; what is edited is found."""
 
 import json
+from hashlib import sha256
 from random import Random
 
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from typer.testing import CliRunner
 
+from ledger.book.family import VERSION_SIZE
 from ledger.book.ids import AWAITED
+from ledger.book.journal import deflated, inflated
 from ledger.digests import digest_of_key
 from streams.cli.main import app
 from streams.settings import environment_of
@@ -117,6 +120,15 @@ def test_what_is_edited_in_redis_is_found(filled, verify, run):
     family = next(iter(redis.hkeys(keys.families)))
     assert sorts(edited(keys.families, family, None)[0]) == {"family"}
     assert sorts(edited(keys.families, family, redis.hget(keys.families, family)[:7] + b"x")[0]) == {"family"}
+    said = json.loads(inflated(redis.hget(keys.families, family)[VERSION_SIZE:]))
+    event = json.loads(said["kin"][0][2])
+    event.get("data", event)["shipment_id"] = "another"
+    for field, change in ((0, "0" * 64), (2, json.dumps(event))):
+        kin = [change if number == field else told for number, told in enumerate(said["kin"][0])]
+        text = json.dumps(said | {"kin": [kin, *said["kin"][1:]]}, ensure_ascii=False).encode()
+        found, _ = edited(keys.families, family, sha256(text).digest()[:VERSION_SIZE] + deflated(text))
+        assert sorts(found) == {"family"}
+        assert found["findings"][0]["told"].endswith("not as the log has them")
     waiting = next(iter(redis.hkeys(keys.waits)))
     assert sorts(edited(keys.waits, waiting, None)[0]) == {"wait"}
     assert verify()["right"]
@@ -162,6 +174,25 @@ def test_an_alert_or_a_reject_that_is_gone_is_found(filled, verify, real_kafka):
 
         admin.delete_records({TopicPartition(filled.settings.topic_shipments, 0): 5})
     assert "log" in sorts(verify())
+
+
+def test_an_alert_that_nobody_told_and_a_place_past_the_topics_end_are_found(filled, verify):
+    redis, keys = filled.redis, filled.keys
+    [(name, fields)] = redis.xrevrange(keys.alerts, count=1)
+    last = int(name.split(b"-")[0])
+    for invented in (f"{last}-1", f"{last + 1}-0", f"{last + 1000}-0"):
+        redis.xadd(keys.alerts, fields, id=invented)
+        found = verify()
+        assert (found["counts"], found["findings"][0]["name"]) == ({"alert": 1}, invented)
+        redis.xdel(keys.alerts, invented)
+
+    place = f"checkpoint:{filled.settings.topic_alerts}:0"
+    redis.hincrby(keys.meta, place, 1)
+    assert verify()["counts"] == {"log": 1}
+    redis.hincrby(keys.meta, place, -2)
+    assert verify()["counts"] == {"alert": 1}
+    redis.hincrby(keys.meta, place, 1)
+    assert verify()["right"]
 
 
 def test_a_ledger_at_work_is_compared_as_of_one_moment(desk, worker, verify):
