@@ -27,8 +27,11 @@ from streams.webhooks.subscription import StoredSubscription, read_subscriptions
 DELIVERIES_KEPT = 1_000
 """About how many attempts the log of one webhook holds, the newest."""
 
-CHANGE_S = 30.0
-"""How long a change of a subscription may take, Kafka's acknowledgement of it included."""
+CHANGE_S = 120.0
+"""How long a change of a subscription may take: longer than Kafka may over its record (`kafka/producer.py`: a minute).
+
+As long it stays closed to others if the process that was changing it dies.
+"""
 
 CHANGE_WAIT_S = 5.0
 """How long one waits for another to end."""
