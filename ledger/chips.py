@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import count
 
 from ledger.errors import WrongCall
 from ledger.folding import fold, squeeze
@@ -169,23 +170,31 @@ class Catalogue:
         return named if named is not None and named.vendor == maker else None
 
 
-def read_chips(rows: Sequence[Mapping[str, str]], *, file: str = "chips.csv") -> Catalogue:
+def read_chips(
+    rows: Sequence[Mapping[str, str]], *, file: str = "chips.csv", lines: Iterable[int] | None = None
+) -> Catalogue:
     """Build the catalogue from the rows of a table.
+
+    Args:
+        rows: the table's.
+        file: as errors name it.
+        lines: where each row stands in the file; below its first line and one below the other if absent.
 
     Raises:
         WrongCall: with file, line and reason: a figure that is none, or a name that two parts of one maker share.
     """
     parts: list[Part] = []
-    owners: dict[tuple[str, str], str] = {}
-    for line, row in enumerate(rows, start=2):
+    owners: dict[tuple[str, str], Part] = {}
+    for line, row in zip(lines or count(2), rows, strict=False):
         try:
             part = _read_part(row)
         except ValueError as wrong:
             raise WrongCall(f"{file}, line {line}: {wrong}") from None
         for name in map(_compared, part.names):
-            other = owners.setdefault((part.vendor, name), part.name)
-            if other != part.name:
-                raise WrongCall(f"{file}, line {line}: {part.name} has the name {name!r} of {other}; leave it to one")
+            other = owners.setdefault((part.vendor, name), part)
+            if other is not part:
+                said = f"{part.name} has the name {name!r} of {other.name}; leave it to one"
+                raise WrongCall(f"{file}, line {line}: {said}")
         parts.append(part)
     return Catalogue(parts)
 

@@ -358,9 +358,10 @@ def load_policy(id_or_path: str, chips: Path | None = None) -> Policy:
     path = find_policy(id_or_path)
     chip_rows = _read_table(DATA / "chips.csv")
     if chips is not None:
-        own_rows = with_makers_as_in(chip_rows, _read_table(chips, needed=_OWN_COLUMNS))
-        read_chips(own_rows, file=str(chips))
-        chip_rows = own_on_top(chip_rows, own_rows)
+        lines, own_rows = _read_numbered(chips, needed=_OWN_COLUMNS)
+        chip_rows = own_on_top(chip_rows, with_makers_as_in(chip_rows, own_rows))
+        shipped = [0] * (len(chip_rows) - len(own_rows))  # they agree among themselves: what is wrong is the user's
+        read_chips(chip_rows, file=str(chips), lines=shipped + lines)
     document = {
         "policy": read_stated(path),
         "countries": _read_table(DATA / "countries.csv"),
@@ -427,21 +428,27 @@ def _canonical(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _read_table(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+def _read_table(path: Path) -> list[dict[str, str]]:
+    return _read_numbered(path)[1]
+
+
+def _read_numbered(path: Path, needed: Sequence[str] = ()) -> tuple[list[int], list[dict[str, str]]]:
+    """A table's rows, and the line on which each of them ends."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
             missing = [column for column in needed if column not in (rows.fieldnames or ())]
             if missing:
                 raise WrongCall(f"{path}, line 1: there is no column {missing[0]}")
-            table = []
+            lines, table = [], []
             for row in rows:
                 if None in row or None in row.values():
                     raise WrongCall(
                         f"{path}, line {rows.line_num}: as many cells as the first line has columns, please"
                     )
+                lines.append(rows.line_num)
                 table.append(row)
-            return table
+            return lines, table
     except OSError as failure:
         raise WrongCall(f"{path} cannot be read: {failure.strerror}") from None
     except (csv.Error, UnicodeDecodeError) as failure:

@@ -291,6 +291,12 @@ def test_a_users_chip_table_goes_on_top(tmp_path):
     [
         ("vendor,model,tpp\nAcme,Thinker 1,lots\n", r"own\.csv, line 2: tpp is 'lots'"),
         ("vendor,model,tpp\nAcme,One 1,5\nAcme,One-1 ,6\n", r"own\.csv, line 3: .*has the name 'one1' of Acme One 1"),
+        ("vendor,model,tpp\nAcme,One 1,5\nAcme,One 1,6\n", r"own\.csv, line 3: .*has the name 'one1' of Acme One 1"),
+        (
+            "vendor,model,aliases,tpp\nNVIDIA,H100X,H100 SXM,1\n",
+            r"own\.csv, line 2: NVIDIA H100X has the name 'h100sxm' of NVIDIA H100 SXM",
+        ),
+        ("vendor,model,tpp\n\n\nAcme,Thinker 1,lots\n", r"own\.csv, line 4: tpp is 'lots'"),
         ("vendor,model\nAcme,Thinker 1\n", r"own\.csv, line 1: there is no column tpp"),
         ("vendor,model,tpp\nAcme,Thinker 1\n", r"own\.csv, line 2: as many cells"),
         ("vendor,model,tpp\nAcme,Thinker 1,5,6\n", r"own\.csv, line 2: as many cells"),
