@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +30,7 @@ COLOUR_OF_STATUS = {
 COLOUR_OF_SEVERITY = {"info": "blue", "warning": "yellow", "critical": "red"}
 _BAR_CELLS = 12
 _WIDTH_IN_PIPES = 200
+_BROKEN_MIN = 12
 _NAMED_MAX = 10
 _SAID_MAX = 60
 
@@ -49,7 +51,7 @@ def show(answer: RenderableType, *, unbroken: bool = False) -> None:
         unbroken: lines, to be left as long as they are where that is no terminal.
     """
     console = a_console()
-    console.print(answer, soft_wrap=unbroken and not console.is_terminal)
+    console.print(answer, soft_wrap=unbroken and not console.is_terminal, crop=False)
 
 
 def show_json(answer: BaseModel) -> None:
@@ -295,9 +297,22 @@ def _charges(charges: list[Charge]) -> Table:
     return table
 
 
+class _Uncut(Table):
+    """A table whose unbroken columns are whole. A terminal too narrow for it breaks the lines, and loses nothing."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        whole = options.update(max_width=_WIDTH_IN_PIPES)
+        width = 0
+        for column in self.columns:
+            cells = (column.header, *column.cells)
+            needed = max(Measurement.get(console, whole, cell).maximum for cell in cells)
+            width += 1 + (needed if column.no_wrap else min(needed, _BROKEN_MIN))
+        return super().__rich_console__(console, options.update(max_width=max(options.max_width, width)))
+
+
 def plain_table(first: str, *then: str, right: tuple[str, ...], left: tuple[str, ...]) -> Table:
     """A table of which only the first column may be broken: an amount is never cut."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = _Uncut(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column(first, overflow="fold")
     for heading in then:
         table.add_column(heading, no_wrap=True)

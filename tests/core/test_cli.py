@@ -294,6 +294,18 @@ def test_no_amount_is_cut_at_80_columns(capsys, monkeypatch):
     assert "…" not in shown
 
 
+@pytest.mark.parametrize("width", [20, 60, 80])
+def test_a_narrow_terminal_loses_neither_a_country_nor_a_digit(capsys, monkeypatch, width):
+    monkeypatch.setattr(tables.Terminal, "is_terminal", True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    tables.show(tables.quota_table(QuotaList(items=[a_status(reserved_tpp=100_000_000)], freshness=FRESHNESS)))
+    shown = capsys.readouterr().out
+
+    for whole in ("IN India", "747,301,248", "100,000,000", "791,600,000", "near_cap", "2 held"):
+        assert whole in shown
+    assert "…" not in shown
+
+
 @pytest.mark.parametrize(
     ("days", "told"),
     [
