@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ledger.folding import shorten
 from schemas.parked_record import ParkedOriginal, ParkedRecord, ReplayList
+from schemas.plain_text import in_one_line
 from streams.cli.tables import plain_table
 
 _BYTES_A_ROW = 16
@@ -21,7 +22,7 @@ def parked_table(records: Sequence[ParkedRecord]) -> RenderableType:
     table = plain_table("place", "parked", "reason", right=("bytes",), left=("event", "since then"))
     for record in records:
         parked_at = f"{record.parked_at:%Y-%m-%d %H:%M:%S}"
-        event = Text(shorten(record.event_key or "-"))
+        event = Text(shorten(in_one_line(record.event_key or "-")))
         table.add_row(record.place, parked_at, record.reason, f"{record.size_bytes:,}", event, became(record))
     return table
 
@@ -41,12 +42,12 @@ def parked_sheet(original: ParkedOriginal, value: bytes) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{record.place}: {record.reason}", "bold"),
         Padding(Text(record.detail), (0, 2)),
-        Text(f"event {record.event_key or 'not known'}, parked {record.parked_at:%Y-%m-%d %H:%M:%S} UTC"),
+        Text(f"event {in_one_line(record.event_key or 'not known')}, parked {record.parked_at:%Y-%m-%d %H:%M:%S} UTC"),
     ]
     if record.replay_of is not None:
-        parts.append(Text(f"it is a replay of {record.replay_of}"))
+        parts.append(Text(in_one_line(f"it is a replay of {record.replay_of}")))
     parts.append(Text(f"since then: {became(record)}"))
-    parts += [Text(f"header {header.name}: {header.value}") for header in original.headers]
+    parts += [Text(in_one_line(f"header {header.name}: {header.value}")) for header in original.headers]
     cut = ", cut: the whole lies at its place" if original.cut else ""
     parts.append(Text(f"{len(value):,} bytes{cut}", "bold"))
     parts.append(Padding(Text(hexdump(value) if original.value_text is None else original.value_text), (0, 2)))
@@ -59,7 +60,8 @@ def replay_table(replays: ReplayList) -> RenderableType:
         return Text("Nothing to replay.")
     table = plain_table("place", right=(), left=("becomes", "event", "told"))
     for one in replays.items:
-        table.add_row(one.place, one.becomes, Text(shorten(one.event_key or "-")), Text(shorten(one.told, _DETAIL_MAX)))
+        event, told = shorten(in_one_line(one.event_key or "-")), shorten(in_one_line(one.told), _DETAIL_MAX)
+        table.add_row(one.place, one.becomes, Text(event), Text(told))
     count = sum(one.becomes != "left" for one in replays.items)
     told = "are on the topic again" if replays.written else "would be sent; nothing is written"
     return Group(table, Text(f"{count:,} {told}", "dim"))

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from schemas.plain_text import in_one_line
 from schemas.simulation import OnlyUnder, SimulatedPolicy, SimulatedQuota, SimulationReport
 from streams.api.csv_answer import not_computed
 from streams.cli.tables import COLOUR_OF_STATUS, amount, percent, plain_table
@@ -87,7 +88,7 @@ def _only(policy_id: str, only: OnlyUnder) -> Iterator[Text]:
     if more := only.notices - len(only.examples):
         lines.append(f"and {more:,} more alerts about single events; --json counts them by kind and country")
     yield Text(f"told only under {policy_id}:{'' if lines else ' nothing'}", "bold")
-    yield from (Text(f"  {line}") for line in lines)
+    yield from (Text(f"  {in_one_line(line)}") for line in lines)
 
 
 def _day(moment: datetime | None) -> str:

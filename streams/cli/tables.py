@@ -114,7 +114,7 @@ def ledger_sheet(found: LedgerStatus) -> RenderableType:
 
 
 def _named(events: Sequence[EventName]) -> str:
-    names = ", ".join(event.event_key for event in events[:_NAMED_MAX])
+    names = ", ".join(in_one_line(event.event_key) for event in events[:_NAMED_MAX])
     return names + (f" and {len(events) - _NAMED_MAX:,} more" if len(events) > _NAMED_MAX else "")
 
 
@@ -166,7 +166,8 @@ def _forecast_line(forecast: Forecast) -> str:
 
 def decision_sheet(decision: Decision) -> RenderableType:
     """A decision: its receipt, then what was charged and under which rules."""
-    parts: list[RenderableType] = [Text(f"{decision.event_key}: {decision.outcome or 'assessed, not booked'}", "bold")]
+    heading = f"{in_one_line(decision.event_key)}: {decision.outcome or 'assessed, not booked'}"
+    parts: list[RenderableType] = [Text(heading, "bold")]
     parts += [Padding(Text(in_one_line(sentence)), (0, 2)) for sentence in decision.receipt]
     if decision.charges:
         parts.append(_charges(decision.charges))
@@ -188,7 +189,7 @@ def held_table(found: HeldList) -> RenderableType:
     table = plain_table("event", right=("line", "items"), left=("part", "reason", "settled by"))
     for item in found.items:
         table.add_row(
-            item.event_key,
+            Text(in_one_line(item.event_key)),
             str(item.line + 1),
             f"{item.quantity:,}",
             Text(in_one_line(item.part)),
@@ -204,8 +205,8 @@ def decision_table(decisions: Sequence[Decision]) -> RenderableType:
     for decision in decisions:
         for charge in decision.charges:
             table.add_row(
-                decision.event_key,
-                charge.account,
+                Text(in_one_line(decision.event_key)),
+                Text(in_one_line(charge.account)),
                 charge.period,
                 f"{charge.tpp:+,}",
                 f"{charge.before_tpp:,}",
@@ -213,7 +214,7 @@ def decision_table(decisions: Sequence[Decision]) -> RenderableType:
                 Text(charge.status, COLOUR_OF_STATUS[charge.status]),
             )
         if not decision.charges:
-            table.add_row(decision.event_key, "-", "", "", "", "", decision.outcome or "")
+            table.add_row(Text(in_one_line(decision.event_key)), "-", "", "", "", "", decision.outcome or "")
     return table
 
 
@@ -286,7 +287,7 @@ def _charges(charges: list[Charge]) -> Table:
     table = plain_table("account", "period", right=("charge TPP", "before", "after", "cap"), left=("status",))
     for charge in charges:
         table.add_row(
-            charge.account,
+            Text(in_one_line(charge.account)),
             charge.period,
             f"{charge.tpp:+,}",
             f"{charge.before_tpp:,}",

@@ -4,6 +4,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ledger.book.family import minute_of
+from schemas.plain_text import in_one_line
 from schemas.verification import AccountAmounts, AccountDifference, Verification
 from streams.cli.tables import plain_table
 
@@ -18,11 +19,11 @@ def verification_sheet(found: Verification) -> RenderableType:
     if found.findings:
         table = plain_table("wrong", right=(), left=("which", "why"))
         for one in found.findings:
-            table.add_row(one.what, Text(one.name), Text(one.told))
+            table.add_row(one.what, Text(in_one_line(one.name)), Text(in_one_line(one.told)))
         parts.append(table)
     if hidden := sum(found.counts.values()) - len(found.findings):
         parts.append(Text(f"and {hidden:,} more"))
-    parts += [Text(f"note: {note.name}: {note.told}", "dim") for note in found.notes]
+    parts += [Text(in_one_line(f"note: {note.name}: {note.told}"), "dim") for note in found.notes]
     if found.noted > len(found.notes):
         parts.append(Text(f"and {found.noted - len(found.notes):,} more notes", "dim"))
     verdict = "Redis holds what follows from the topics" if found.right else "Redis differs from the topics"
@@ -35,7 +36,8 @@ def _accounts(accounts: list[AccountDifference]) -> RenderableType:
     table = plain_table("account", "period", right=("expected", "in Redis", "journal", "bookings"), left=("breaks at",))
     for one in accounts:
         amounts = map(_told, (one.expected, one.found, one.journal, one.bookings))
-        table.add_row(one.account, one.period, *amounts, f"entry {one.breaks_at}" if one.breaks_at else "")
+        breaks_at = f"entry {one.breaks_at}" if one.breaks_at else ""
+        table.add_row(Text(in_one_line(one.account)), one.period, *amounts, breaks_at)
     return table
 
 

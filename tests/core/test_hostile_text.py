@@ -8,8 +8,14 @@ from rich.console import Group
 from ledger.policy import load_policy
 from ledger.rules.alerts import notice_alerts
 from ledger.rules.judge import judge
-from schemas.unsettled import HeldItems, HeldList
-from streams.cli.tables import alert_line, decision_sheet, decision_table, held_table, show
+from schemas.parked_record import ParkedHeader, ParkedOriginal, ParkedRecord, Replay, ReplayList
+from schemas.quota_status import Freshness, LedgerStatus
+from schemas.unsettled import EventName, HeldItems, HeldList
+from schemas.verification import AccountAmounts, AccountDifference, Finding, Verification
+from streams.cli import tables
+from streams.cli.reject_tables import parked_sheet, parked_table, replay_table
+from streams.cli.tables import alert_line, decision_sheet, decision_table, held_table, ledger_sheet, show
+from streams.cli.verification_tables import verification_sheet
 from tests.builders import a_line, a_shipment, described
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -72,6 +78,44 @@ def the_held_lines():
     return HeldList(items=[item])
 
 
+def the_status():
+    names = [EventName(source=HOSTILE, id=HOSTILE)]
+    freshness = Freshness(applied_at=None, lag_records=None, lag_s=None)
+    return LedgerStatus(items=[], next=None, freshness=freshness, waiting=names, held=names)
+
+
+def the_reject():
+    return ParkedRecord(
+        place="shipments/0/1", reason="bad_value", detail="wrong", event_key=HOSTILE, parked_at=NOW, size_bytes=2,
+        replay_of=HOSTILE, rejected_again=None, known=None, outcome=None,
+    )  # fmt: skip
+
+
+def the_rejected_original():
+    headers = [ParkedHeader(name=HOSTILE, value=HOSTILE)]
+    return ParkedOriginal(
+        record=the_reject(), key_base64=None, headers=headers, value_base64="e30=", value_text="{}", cut=False
+    )
+
+
+def the_replays():
+    replay = Replay(place="shipments/0/1", event_key=HOSTILE, becomes="rejected", told=HOSTILE)
+    return ReplayList(written=False, items=[replay])
+
+
+def the_verification():
+    found = [Finding(what="wait", name=HOSTILE, told=HOSTILE)]
+    nothing = AccountAmounts(posted_tpp=0, reserved_tpp=0)
+    account = AccountDifference(
+        account=HOSTILE, period="2026", expected=nothing, found=nothing, journal=nothing, bookings=nothing,
+        breaks_at=None,
+    )  # fmt: skip
+    return Verification(
+        right=False, records=1, events=1, rejects=0, alerts=0, checkpoints={}, tick=-1, accounts=[account],
+        findings=found, counts={"wait": 1}, notes=found, noted=1,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -79,13 +123,23 @@ def the_held_lines():
         lambda: decision_table([the_decision()]),
         lambda: held_table(the_held_lines()),
         lambda: Group(*map(alert_line, alerts_on(a_hostile_shipment()))),
+        lambda: ledger_sheet(the_status()),
+        lambda: parked_table([the_reject()]),
+        lambda: parked_sheet(the_rejected_original(), b"{}"),
+        lambda: replay_table(the_replays()),
+        lambda: verification_sheet(the_verification()),
     ],
-    ids=["explain", "adjust", "resolve --list", "alerts"],
-)
-def test_a_command_prints_a_strangers_words_as_they_stand_and_is_not_steered(answer, capsys):
+    ids=[
+        "explain", "adjust", "resolve --list", "alerts", "status", "rejected list", "rejected show", "rejected replay",
+        "verify",
+    ],
+)  # fmt: skip
+def test_a_command_prints_a_strangers_words_as_they_stand_and_is_not_steered(answer, capsys, monkeypatch):
+    monkeypatch.setattr(tables, "_WIDTH_IN_PIPES", 10_000)
     show(answer())
     printed = capsys.readouterr().out
 
     assert "[/x]" in printed
     assert "[red]" in printed
     assert all(line.isprintable() for line in printed.split("\n"))
+    assert not any(line.strip().startswith("2026-03-01 critical") for line in printed.split("\n"))
