@@ -210,6 +210,8 @@ class Verifier:
         booked, wrong = await self._audit.booked(cut)
         for entry in wrong:
             self._findings.add("journal", "entries", entry)
+        for name in sorted(cut.unreadable):
+            self._findings.add("balance", name, "it cannot be read")
         differing = []
         for name in sorted({*(field_of(*account) for account in told.balances), *cut.balances, *booked}):
             account, _, period = name.rpartition("|")

@@ -45,6 +45,7 @@ class Cut:
         last_entry: what the journal's last entry is called in fact; None if it has none.
         last_alert: the same of the feed.
         balances: every account in every period.
+        unreadable: fields of balances that are none.
         waits: by the digest of its key, what is kept of each event that waits.
         expiries: by the digest of its key, the millisecond at which a reservation is to expire.
     """
@@ -55,8 +56,9 @@ class Cut:
     last_entry: str | None
     last_alert: str | None
     balances: Mapping[str, AccountBalance]
+    unreadable: Sequence[str]
     waits: Mapping[bytes, tuple[str, str, str]]
-    expiries: Mapping[bytes, int]
+    expiries: Mapping[bytes, float]
 
 
 class KnownId(NamedTuple):
@@ -104,15 +106,17 @@ class Audit:
             together.xrevrange(keys.alerts, count=1)
             meta, balances, waits, expiries, last, last_alert = await asked(together.execute())
         places = {name[11:].decode(): int(value) for name, value in meta.items() if name.startswith(b"checkpoint:")}
+        read = {name.decode(): _balance(name, record) for name, record in balances.items()}
         return Cut(
             tick=places.pop("tick", -1),
             checkpoints=places,
             entries=int(meta.get(b"entries", 0)),
             last_entry=last[0][0].decode() if last else None,
             last_alert=last_alert[0][0].decode() if last_alert else None,
-            balances={name.decode(): account_of(name, record) for name, record in balances.items()},
-            waits={bytes.fromhex(key.decode()): tuple(json.loads(text)) for key, text in waits.items()},
-            expiries={bytes.fromhex(key.decode()): int(score) for key, score in expiries},
+            balances={name: balance for name, balance in read.items() if balance is not None},
+            unreadable=[name for name, balance in read.items() if balance is None],
+            waits={_key(name): _wait(text) for name, text in waits.items()},
+            expiries={_key(name): score for name, score in expiries},
         )
 
     async def originals(self) -> set[bytes]:
@@ -198,6 +202,31 @@ class Audit:
             yield part
             if not cursor:
                 return
+
+
+def _balance(name: bytes, record: bytes) -> AccountBalance | None:
+    """An account's record; None if it is none, as after a careless edit."""
+    try:
+        return account_of(name, record)
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _key(name: bytes) -> bytes:
+    """A key's digest from its hex; of what is none, itself, which no event has."""
+    try:
+        return bytes.fromhex(name.decode())
+    except ValueError:
+        return name
+
+
+def _wait(text: bytes) -> tuple[str, str, str]:
+    """What is kept of an event that waits; of what is none, a word for it."""
+    try:
+        source, event_id, why = json.loads(text)
+    except (ValueError, TypeError):
+        return "", "", "unreadable"
+    return source, event_id, why
 
 
 def _known(value: bytes) -> KnownId:

@@ -131,6 +131,13 @@ def test_what_is_edited_in_redis_is_found(filled, verify, run):
         assert found["findings"][0]["told"].endswith("not as the log has them")
     waiting = next(iter(redis.hkeys(keys.waits)))
     assert sorts(edited(keys.waits, waiting, None)[0]) == {"wait"}
+    assert sorts(edited(keys.waits, waiting, "settled")[0]) == sorts(edited(keys.waits, "a", "b")[0]) == {"wait"}
+    for careless in ("0", b"0 0 0 0 0 soon {}", b"0 0 0 0 0 - 7"):
+        found, _ = edited(keys.balances, "country:CN|2026", careless)
+        assert (found["counts"], found["accounts"][0]["account"]) == ({"balance": 1}, "country:CN")
+    redis.zadd(keys.expiries, {"a": "inf"})
+    assert sorts(verify()) == {"expiry"}
+    redis.zrem(keys.expiries, "a")
     assert verify()["right"]
 
 
