@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import Query, Request
@@ -19,6 +20,9 @@ DOCUMENTED: dict[str, Any] = {"content": {"text/csv": {"schema": {"type": "strin
 """Such a route's answer, for its OpenAPI `responses`."""
 
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001  spreadsheets take the wide ones too
+_IN_ANOTHER_CELL = re.compile(r"([;\r\n]\s*)(?=[=+\-@＝＋－＠])")  # noqa: RUF001  as above
+"""Where a spreadsheet of a country that writes 1,5 for 3/2 begins a cell, quoted or not: there cells end with `;`."""
+
 _APART = {"freshness"}
 
 _UTF_8 = "\ufeff"
@@ -52,8 +56,9 @@ def csv_headers(request: Request, following: str | None) -> dict[str, str]:
 
 def not_computed(text: str) -> str:
     """The text, with an apostrophe before it where a spreadsheet would take it for a formula."""
-    computed = text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)  # spaces before it are passed over
-    return f"'{text}" if computed else text
+    if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA):  # spaces before it are passed over
+        text = f"'{text}"
+    return _IN_ANOTHER_CELL.sub(r"\1'", text)
 
 
 def _cell(value: Any) -> Any:
@@ -61,4 +66,5 @@ def _cell(value: Any) -> Any:
         return not_computed(value)
     if value is None:
         return ""
-    return json.dumps(value, ensure_ascii=False)
+    told = json.dumps(value, ensure_ascii=False)
+    return not_computed(told) if isinstance(value, list | dict) else told

@@ -11,6 +11,7 @@ import pytest
 
 from ledger.book.post import Book
 from ledger.policy import load_policy
+from streams.api.csv_answer import not_computed
 from streams.debit_shipments import judge
 from streams.kafka.run import Run
 from streams.settings import Settings
@@ -136,6 +137,21 @@ async def test_csv_computes_nothing_that_a_sender_wrote(desk):
     assert [row["tpp"] for row in rows] == [*[str(H100)] * 8, "-7"], "a number stays one"
     assert (rows[-1]["shipment_id"], rows[-1]["occurred_at"]) == ("", "2026-05-01T00:00:00Z")
     assert list(rows[0]) == list((await desk.get())["items"][0])
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("x;=1+1;y", "x;'=1+1;y"),
+        ("x; \n@SUM(A1)", "x; \n'@SUM(A1)"),
+        (";=1", ";'=1"),
+        ("x\n=1+1", "x\n'=1+1"),
+        ("=1;=2", "'=1;'=2"),
+        ("H100; 8 = one board; a-b", "H100; 8 = one board; a-b"),
+    ],
+)
+def test_nor_does_csv_where_a_semicolon_ends_a_cell(text, cell):
+    assert not_computed(text) == cell
 
 
 async def test_csv_names_its_next_page_and_has_a_tag(desk):
