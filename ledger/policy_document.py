@@ -50,7 +50,15 @@ def _a_group(name: str) -> str:
     return name
 
 
+def _a_name(name: str) -> str:
+    if not any(map(str.isalnum, name)):
+        raise ValueError("write the party's name")
+    return name
+
+
 CountryGroup = Annotated[str, AfterValidator(_a_group)]
+PartyName = Annotated[str, AfterValidator(_a_name)]
+"""One without a letter would be that of every buyer whose name is not known."""
 
 
 class InvalidPolicy(WrongCall):
@@ -219,7 +227,7 @@ class TiersLicense(Sourced):
 class ListedParties(Dated):
     """Parties for whom a country named below needs none, however their names are spelled."""
 
-    names: Annotated[list[str], Field(min_length=1)]
+    names: Annotated[list[PartyName], Field(min_length=1)]
 
 
 class NamedCountry(Dated):
@@ -442,7 +450,7 @@ def _known_keys() -> list[str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        stated = tomllib.loads(path.read_text(encoding="utf-8"))
+        stated = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
         raise WrongCall(f"{path}: not TOML in UTF-8: {failure}") from None
     except OSError as failure:

@@ -199,6 +199,7 @@ def test_an_error_names_the_file_the_key_and_what_to_write(tmp_path, old, new, t
     ("old", "new", "told"),
     [
         ('names = ["G42", "Core42"]', "names = []", r"license\.named\.0\.listed\.2\.names: found \[\]"),
+        ('names = ["G42", "Core42"]', 'names = ["G42", " "]', r"license\.named\.0\.listed\.2\.names\.1: found ' '"),
         ('outside = ["A:5", "A:6"]', "", r"license\.outside is missing; state it"),
         ('rule = "zone"', 'rule = "zones"', "license: found"),
     ],
@@ -218,6 +219,10 @@ def test_a_licence_zone_names_groups_that_some_country_is_in(tmp_path):
 
     group = '[[groups]]\ncountries = ["MY"]\ngroups = ["D:6"]\nsource = "S43"\n'
     assert loaded_from(tmp_path, zone + group).standing("MY", date(2026, 3, 1)).groups == {"D:6"}
+
+
+def test_a_byte_order_mark_before_a_policy_is_passed_over(tmp_path):
+    assert loaded_from(tmp_path, "\ufeff" + TEXT).id == "annual-50k"
 
 
 def test_a_policy_that_is_not_there_is_told_with_those_that_are():
