@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.book.judged import kafka_time
+from ledger.digests import digest_of_content
 from schemas.cloudevents import read_event
 from schemas.shipment_event import ShipmentEvent
 from streams.debit_shipments import source_of_topic
@@ -74,6 +75,26 @@ class Reject:
         """The record that goes onto the topic again: the original's bytes, and the link to this."""
         theirs = [header for header in self.headers if not header[0].startswith(_OURS)]
         return self.key, self.value, [*theirs, (REPLAY_OF, self.place.encode())]
+
+
+class Replays:
+    """What became of replays that were rejected again.
+
+    A producer may write the header of a replay as well: it is believed where the reject that it names says the same.
+
+    Attributes:
+        became: by the place of a reject, that of the one which its last replay became.
+    """
+
+    def __init__(self) -> None:
+        self.became: dict[str, str] = {}
+        self._said: dict[str, bytes] = {}
+
+    def note(self, reject: Reject) -> None:
+        """Take note of the next reject, in the order of `read_rejects`."""
+        said = self._said[reject.place] = digest_of_content(reject.value or b"")
+        if reject.replay_of is not None and self._said.get(reject.replay_of) == said:
+            self.became[reject.replay_of] = reject.place
 
 
 def read_rejects(settings: Settings) -> Iterator[Reject]:

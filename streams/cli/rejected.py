@@ -2,7 +2,7 @@
 
 import base64
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Literal
@@ -29,7 +29,7 @@ from streams.cli.ledger_here import ask, now, settings_here
 from streams.cli.reject_tables import parked_sheet, parked_table, replay_table, text_of
 from streams.cli.tables import show, show_json
 from streams.kafka.producer import LazyProducer
-from streams.rejects import Reject, read_rejects
+from streams.rejects import Reject, Replays, read_rejects
 from streams.settings import Settings
 
 REPLAY_MAX = 1_000
@@ -63,12 +63,12 @@ def list_rejected(
         return (reason is None or reject.reason == reason) and (since is None or reject.parked_at >= since)
 
     found: deque[Reject] = deque(maxlen=limit)
-    again: dict[str, str] = {}
+    replays = Replays()
     for reject in read_rejects(settings):
-        _note_replay(reject, again)
+        replays.note(reject)
         if asked_for(reject):
             found.append(reject)
-    parked = ParkedRecordList(items=_told(settings, found, again))
+    parked = ParkedRecordList(items=_told(settings, found, replays))
     show_json(parked) if json else show(parked_table(parked.items))
 
 
@@ -79,8 +79,8 @@ def show_rejected(
 ) -> None:
     """One rejected record: its bytes and headers as they came, why it was rejected, what became of it."""
     settings = settings_here()
-    (reject,), again = _named(settings, [place])
-    (record,) = _told(settings, [reject], again)
+    (reject,), replays = _named(settings, [place])
+    (record,) = _told(settings, [reject], replays)
     value = reject.value or b""
     original = ParkedOriginal(
         record=record,
@@ -131,28 +131,28 @@ def _check_reason(reason: str | None) -> None:
         raise WrongCall(f"--reason: {reason!r} is none of {', '.join(REJECT_REASONS)}")
 
 
-def _named(settings: Settings, places: Sequence[str]) -> tuple[list[Reject], Mapping[str, str]]:
-    """The rejects of these places, and what replays became, by place."""
+def _named(settings: Settings, places: Sequence[str]) -> tuple[list[Reject], Replays]:
+    """The rejects of these places, and what replays became."""
     found: dict[str, Reject] = {}
-    again: dict[str, str] = {}
+    replays = Replays()
     for reject in read_rejects(settings):
-        _note_replay(reject, again)
+        replays.note(reject)
         if reject.place in places:
             found[reject.place] = reject
     if missing := [place for place in places if place not in found]:
         raise WrongCall(f"{missing[0]} is no rejected record; `quota-ledger rejected list` shows them")
-    return list(found.values()), again
+    return list(found.values()), replays
 
 
 def _every(settings: Settings, reason: str | None) -> "list[tuple[Reject, Replay]]":
     """The first of all that are worth sending in again, with what they would become."""
-    again: dict[str, str] = {}
+    replays = Replays()
     for reject in read_rejects(settings):
-        _note_replay(reject, again)
+        replays.note(reject)
     left = (
         reject
         for reject in read_rejects(settings)
-        if reject.place not in again and (reason is None or reject.reason == reason)
+        if reject.place not in replays.became and (reason is None or reject.reason == reason)
     )
     chosen: list[tuple[Reject, Replay]] = []
     while len(chosen) < REPLAY_MAX and (part := list(islice(left, REPLAY_MAX))):
@@ -160,21 +160,16 @@ def _every(settings: Settings, reason: str | None) -> "list[tuple[Reject, Replay
     return chosen[:REPLAY_MAX]
 
 
-def _note_replay(reject: Reject, again: dict[str, str]) -> None:
-    if reject.replay_of is not None:
-        again[reject.replay_of] = reject.place
-
-
-def _told(settings: Settings, rejects: Sequence[Reject], again: Mapping[str, str]) -> list[ParkedRecord]:
+def _told(settings: Settings, rejects: Sequence[Reject], replays: Replays) -> list[ParkedRecord]:
     """Rejects with what became of them."""
 
     async def question(reader: Reader, _: object) -> list[ParkedRecord]:
-        return [await _parked(reader, reject, settings.topic_shipments, again) for reject in rejects]
+        return [await _parked(reader, reject, settings.topic_shipments, replays) for reject in rejects]
 
     return ask(settings, question)
 
 
-async def _parked(reader: Reader, reject: Reject, topic: str, again: Mapping[str, str]) -> ParkedRecord:
+async def _parked(reader: Reader, reject: Reject, topic: str, replays: Replays) -> ParkedRecord:
     known, outcome = await _known(reader, reject, topic)
     return ParkedRecord(
         place=reject.place,
@@ -184,7 +179,7 @@ async def _parked(reader: Reader, reject: Reject, topic: str, again: Mapping[str
         parked_at=reject.parked_at,
         size_bytes=len(reject.value or b""),
         replay_of=reject.replay_of,
-        rejected_again=again.get(reject.place),
+        rejected_again=replays.became.get(reject.place),
         known=known,
         outcome=outcome,
     )

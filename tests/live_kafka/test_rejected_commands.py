@@ -104,6 +104,18 @@ def test_what_is_still_wrong_is_rejected_again_and_keeps_the_link(desk, parked, 
     ]
 
 
+def test_a_link_that_a_stranger_wrote_is_told_and_not_believed(desk, parked, answer):
+    """It would have an honest reject left out of what is replayed."""
+    desk.produce([BINARY + b"!"], headers=[("quota-replay-of", parked[0].encode())])
+    desk.wait_settled(5)
+    items = {item["place"]: item for item in answer("list")["items"]}
+    (feigned,) = set(items) - set(parked)
+
+    assert (items[feigned]["replay_of"], items[parked[0]]["rejected_again"]) == (parked[0], None)
+    told = answer("replay", "--reason", "not_json", "--dry-run", exit_code=1)["items"]
+    assert [one["place"] for one in told] == [parked[0], feigned]
+
+
 def test_what_is_right_by_now_is_booked_once_and_told(desk, parked, answer, run):
     """A record that only an older version could not read: parked by hand, as that version would have done."""
     topic = desk.settings.topic_shipments
