@@ -22,7 +22,7 @@ def parked_table(records: Sequence[ParkedRecord]) -> RenderableType:
     table = plain_table("place", "parked", "reason", right=("bytes",), left=("event", "since then"))
     for record in records:
         parked_at = f"{record.parked_at:%Y-%m-%d %H:%M:%S}"
-        event = Text(shorten(in_one_line(record.event_key or "-")))
+        event = shorten(in_one_line(record.event_key or "-"))
         table.add_row(record.place, parked_at, record.reason, f"{record.size_bytes:,}", event, became(record))
     return table
 
@@ -61,7 +61,7 @@ def replay_table(replays: ReplayList) -> RenderableType:
     table = plain_table("place", right=(), left=("becomes", "event", "told"))
     for one in replays.items:
         event, told = shorten(in_one_line(one.event_key or "-")), shorten(in_one_line(one.told), _DETAIL_MAX)
-        table.add_row(one.place, one.becomes, Text(event), Text(told))
+        table.add_row(one.place, one.becomes, event, told)
     count = sum(one.becomes != "left" for one in replays.items)
     told = "are on the topic again" if replays.written else "would be sent; nothing is written"
     return Group(table, Text(f"{count:,} {told}", "dim"))

@@ -68,7 +68,7 @@ def _quota(quota: SimulatedQuota) -> tuple[Text | str, ...]:
     held = f", {quota.held_lines} held" if quota.held_lines else ""
     reserved = f"\n+{quota.reserved_tpp:,} reserved" if quota.reserved_tpp else ""
     return (
-        f"{quota.posted_tpp:,}{reserved}",
+        Text(f"{quota.posted_tpp:,}{reserved}"),
         amount(quota.cap_tpp),
         percent(quota.used_ratio),
         Text.assemble((quota.status, COLOUR_OF_STATUS[quota.status]), held, reached),

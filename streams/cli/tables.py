@@ -1,6 +1,7 @@
 """How answers look on a terminal: bars, colours, amounts. The answers themselves are HTTP's."""
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel
@@ -189,11 +190,11 @@ def held_table(found: HeldList) -> RenderableType:
     table = plain_table("event", right=("line", "items"), left=("part", "reason", "settled by"))
     for item in found.items:
         table.add_row(
-            Text(in_one_line(item.event_key)),
+            item.event_key,
             str(item.line + 1),
             f"{item.quantity:,}",
-            Text(in_one_line(item.part)),
-            Text(in_one_line(item.reason)),
+            item.part,
+            item.reason,
             "resolve" if item.resolvable else "a correction",
         )
     return table
@@ -205,8 +206,8 @@ def decision_table(decisions: Sequence[Decision]) -> RenderableType:
     for decision in decisions:
         for charge in decision.charges:
             table.add_row(
-                Text(in_one_line(decision.event_key)),
-                Text(in_one_line(charge.account)),
+                decision.event_key,
+                charge.account,
                 charge.period,
                 f"{charge.tpp:+,}",
                 f"{charge.before_tpp:,}",
@@ -214,7 +215,7 @@ def decision_table(decisions: Sequence[Decision]) -> RenderableType:
                 Text(charge.status, COLOUR_OF_STATUS[charge.status]),
             )
         if not decision.charges:
-            table.add_row(Text(in_one_line(decision.event_key)), "-", "", "", "", "", decision.outcome or "")
+            table.add_row(decision.event_key, "-", "", "", "", "", decision.outcome or "")
     return table
 
 
@@ -244,7 +245,7 @@ def webhook_table(webhooks: list[Webhook]) -> RenderableType:
         host = urlsplit(webhook.url).hostname or ""
         colour = "green" if webhook.state == "active" else "yellow" if webhook.state == "paused" else "red"
         row = (Text(host), Text(webhook.state, colour), webhook.format, Text(_filters(webhook)))
-        table.add_row(webhook.id, *row, Text(in_one_line(webhook.description)))
+        table.add_row(webhook.id, *row, webhook.description)
     return table if webhooks else Text("No webhooks.")
 
 
@@ -266,7 +267,7 @@ def delivery_table(deliveries: list[Delivery]) -> RenderableType:
         said = in_one_line(one.error or one.answer)[:_SAID_MAX]
         status = "-" if one.status is None else str(one.status)
         numbers = (str(one.attempt), str(one.sequence), status, f"{one.latency_ms:,}")
-        table.add_row(one.delivery_id, f"{one.at:%Y-%m-%d %H:%M:%S}", Text(one.outcome, colour), *numbers, Text(said))
+        table.add_row(one.delivery_id, f"{one.at:%Y-%m-%d %H:%M:%S}", Text(one.outcome, colour), *numbers, said)
     return table if deliveries else Text("No deliveries.")
 
 
@@ -287,7 +288,7 @@ def _charges(charges: list[Charge]) -> Table:
     table = plain_table("account", "period", right=("charge TPP", "before", "after", "cap"), left=("status",))
     for charge in charges:
         table.add_row(
-            Text(in_one_line(charge.account)),
+            charge.account,
             charge.period,
             f"{charge.tpp:+,}",
             f"{charge.before_tpp:,}",
@@ -298,8 +299,15 @@ def _charges(charges: list[Charge]) -> Table:
     return table
 
 
-class _Uncut(Table):
-    """A table whose unbroken columns are whole. A terminal too narrow for it breaks the lines, and loses nothing."""
+class _PlainTable(Table):
+    """A table that says a stranger's words in one line, and whose unbroken columns are whole.
+
+    A terminal too narrow for it breaks the lines, and loses nothing.
+    """
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """As any table's. A cell that is no more than a string is a stranger's; a `Text` is left as it is."""
+        super().add_row(*(Text(in_one_line(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         whole = options.update(max_width=_WIDTH_IN_PIPES)
@@ -313,7 +321,7 @@ class _Uncut(Table):
 
 def plain_table(first: str, *then: str, right: tuple[str, ...], left: tuple[str, ...]) -> Table:
     """A table of which only the first column may be broken: an amount is never cut."""
-    table = _Uncut(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = _PlainTable(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column(first, overflow="fold")
     for heading in then:
         table.add_column(heading, no_wrap=True)

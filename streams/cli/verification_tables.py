@@ -19,7 +19,7 @@ def verification_sheet(found: Verification) -> RenderableType:
     if found.findings:
         table = plain_table("wrong", right=(), left=("which", "why"))
         for one in found.findings:
-            table.add_row(one.what, Text(in_one_line(one.name)), Text(in_one_line(one.told)))
+            table.add_row(one.what, one.name, one.told)
         parts.append(table)
     if hidden := sum(found.counts.values()) - len(found.findings):
         parts.append(Text(f"and {hidden:,} more"))
@@ -37,7 +37,7 @@ def _accounts(accounts: list[AccountDifference]) -> RenderableType:
     for one in accounts:
         amounts = map(_told, (one.expected, one.found, one.journal, one.bookings))
         breaks_at = f"entry {one.breaks_at}" if one.breaks_at else ""
-        table.add_row(Text(in_one_line(one.account)), one.period, *amounts, breaks_at)
+        table.add_row(one.account, one.period, *amounts, breaks_at)
     return table
 
 
