@@ -19,8 +19,9 @@ Format = Annotated[
 DOCUMENTED: dict[str, Any] = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 """Such a route's answer, for its OpenAPI `responses`."""
 
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001  spreadsheets take the wide ones too
-_IN_ANOTHER_CELL = re.compile(r"([;\r\n]\s*)(?=[=+\-@＝＋－＠])")  # noqa: RUF001  as above
+_SIGNS = "=+-@＝＋－＠"  # noqa: RUF001  spreadsheets take the wide ones too
+_FORMULA = tuple(_SIGNS + "\t\r\n")
+_IN_ANOTHER_CELL = re.compile(rf"([;\r\n]\s*)(?=[{re.escape(_SIGNS)}])")
 """Where a spreadsheet of a country that writes 1,5 for 3/2 begins a cell, quoted or not: there cells end with `;`."""
 
 _APART = {"freshness"}

@@ -11,7 +11,8 @@
   Returns {status}
     "replaced"  done
     "changed"   it is another by now, or gone: nothing written
-  Why a script: the sender must not undo what a person asked for in the meantime.
+  Why a script: a worker copies what lies on the settings topic at any time, and that stands. Who changes a subscription
+  is alone with it but for that (`Jobs.changing`).
 ]]
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return {'changed'} end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])

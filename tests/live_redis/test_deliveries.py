@@ -40,7 +40,7 @@ from streams.webhooks.feed import Feed
 from streams.webhooks.jobs import Jobs
 from streams.webhooks.schedule import ATTEMPTS_MAX
 from streams.webhooks.sender import IN_FLIGHT_EACH, LEASE_S, run_sender
-from streams.webhooks.subscription import SecretBox, StoredSubscription, create, read_record
+from streams.webhooks.subscription import PublishSetting, SecretBox, StoredSubscription, create, read_record
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -741,9 +741,9 @@ async def test_what_an_exhausted_receiver_did_not_take_is_sent_again_when_somebo
     assert (await desk.deliveries())[-1].outcome == "delivered"
 
 
-async def a_desk_of_people(desk: Desk) -> WebhookDesk:
+async def a_desk_of_people(desk: Desk, publish: PublishSetting | None = None) -> WebhookDesk:
     guard = ConnectGuard(read_allowed("127.0.0.0/8"))
-    return WebhookDesk(desk.jobs, desk.feed, guard=guard, publish=desk.publish_setting)
+    return WebhookDesk(desk.jobs, desk.feed, guard=guard, publish=publish or desk.publish_setting)
 
 
 async def test_a_test_is_delivered_signed_once_and_a_failing_one_is_not_repeated_nor_exhausts_anything(
@@ -821,7 +821,7 @@ async def test_a_webhook_that_is_removed_while_it_is_changed_stays_removed(desk:
             await asyncio.wait(removals, timeout=0.2)
         await desk.publish_setting(key, value)
 
-    people = WebhookDesk(desk.jobs, desk.feed, guard=ConnectGuard(read_allowed("127.0.0.0/8")), publish=publish)
+    people = await a_desk_of_people(desk, publish)
     await people.change(hook.id, WebhookChange(description="of the desk"))
     await removals[0]
 
@@ -1114,6 +1114,15 @@ async def answering_bytes(answer: bytes) -> AsyncIterator[str]:
         writer.close()
         await writer.wait_closed()
 
+    async with behaving(behave) as address:
+        yield address
+
+
+@asynccontextmanager
+async def behaving(
+    behave: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """The address of a receiver that does this with each connection."""
     server = await asyncio.start_server(behave, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -1130,9 +1139,8 @@ async def test_interim_answers_without_end_are_not_listened_to(desk: Desk, monke
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(behave, "127.0.0.1", 0)
-    async with server, desk.sending():
-        hook, _ = await desk.subscribe(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    async with behaving(behave) as address, desk.sending():
+        hook, _ = await desk.subscribe(f"{address}/")
         await desk.deliver(a_run("1"))
         await until(lambda: attempts(desk, hook, 1), "the cut")
 
