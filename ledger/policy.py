@@ -23,6 +23,7 @@ from ledger.periods import Quarters, periods_of_kind, quarters_from
 from ledger.policy_document import (
     CapEntry,
     Dated,
+    Detection,
     NveuCap,
     Sourced,
     TierEntry,
@@ -86,11 +87,15 @@ class Standings(dict[str, Standing]):
     """What a policy says of each country on a day, by its code: worked out when it is first asked for.
 
     Few enough lie here to be at hand for every event; by country and day they would be thousands.
+
+    Attributes:
+        detection: what is watched for on that day.
     """
 
-    def __init__(self, work_out: Callable[[str, date], Standing], day: date) -> None:
+    def __init__(self, work_out: Callable[[str, date], Standing], detection: Detection, day: date) -> None:
         super().__init__()
         self._work_out, self._day = work_out, day
+        self.detection = detection
 
     def __missing__(self, country: str) -> Standing:
         """Work it out.
@@ -141,7 +146,8 @@ class Policy:
         )
         self._nveu_last = Quarters().of(max((cap.valid_to for cap in self._nveu_caps), default=date.max))
         self.nveu_quarters = lru_cache(maxsize=64)(self._nveu_quarters)
-        self._changes = sorted(_changes((*self.text.tiers, *self.text.caps, *self.text.groups)))
+        dated = *self.text.tiers, *self.text.caps, *self.text.groups, *self.detection.dated().values()
+        self._changes = sorted(_changes(dated))
         self._standings: dict[tuple[int, str | None], Standings] = {}
         self.standings_on = lru_cache(maxsize=512)(self._standings_on)
         self.account_cap = lru_cache(maxsize=4096)(self._account_cap)
@@ -162,7 +168,7 @@ class Policy:
         if found is None:
             if len(self._standings) >= _STRETCHES_MAX:
                 self._standings.clear()
-            found = self._standings[stretch] = Standings(self.work_out, day)
+            found = self._standings[stretch] = Standings(self.work_out, self.detection.on(day), day)
         return found
 
     def work_out(self, country: str, day: date) -> Standing:

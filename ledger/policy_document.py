@@ -172,6 +172,14 @@ class Detection(Section):
     weights: Dated | None = None
     red_flags: RedFlags | None = None
 
+    def dated(self) -> dict[str, Dated]:
+        """The sections that hold for some days only, by name."""
+        return {name: rule for name in Detection.model_fields if isinstance(rule := getattr(self, name), Dated)}
+
+    def on(self, day: date) -> "Detection":
+        """What is watched for on a day."""
+        return self.model_copy(update={name: None for name, rule in self.dated().items() if not rule.holds(day)})
+
 
 class LppMeter(Sourced):
     """Small shipments: a limit an ultimate parent and calendar year, and a notice for a large shipment."""

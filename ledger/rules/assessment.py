@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from ledger.policy import Policy, Standing
+from ledger.policy_document import Detection
 from schemas.decision import ChargeKind, ChargeState, Tier
 from schemas.quota_alert import AlertKind, Severity
 from schemas.shipment_event import Line, ShipmentData
@@ -27,6 +28,7 @@ class Case(Struct):
         lines: its lines.
         day: of the shipment.
         standings: what the policy says of each country on that day.
+        detection: what it watches for on that day.
         destination: what it says of the destination.
         channel: the one that is claimed.
         policy: the one that is asked.
@@ -36,6 +38,7 @@ class Case(Struct):
     lines: Sequence[Line]
     day: date
     standings: Mapping[str, Standing]
+    detection: Detection
     destination: Standing
     channel: str
     policy: Policy

@@ -47,7 +47,7 @@ def _by_zone(rule: ZoneLicense, assessment: Assessment) -> Answer:
     case, owner = assessment.case, assessment.owner
     if owner is not None and owner[1].tier == TIER_3:
         said = f"a buyer headquartered in {owner[1].name} needs a licence wherever the goods go"
-        return True, (said, case.policy.cite(case.policy.detection.headquarters or rule))
+        return True, (said, case.policy.cite(case.detection.headquarters or rule))
     for named in rule.named:
         if case.destination.country in named.countries and named.holds(case.day):
             return _by_name(named, case)

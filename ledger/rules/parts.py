@@ -132,8 +132,8 @@ def mismatch_notice(case: Case, items: Sequence[Item]) -> list[Notice]:
 
 def prc_chip_notice(case: Case, items: Sequence[Item]) -> list[Notice]:
     """The alert about parts designed in China that meet 3A090, or may, Ascend apart; none if there are none."""
-    rule = case.policy.detection.prc_chip
-    if rule is None or not rule.holds(case.day):
+    rule = case.detection.prc_chip
+    if rule is None:
         return []
     found = [
         number for number, item in enumerate(items) if item.prc_made and not item.ascend and is_controlled(item.eccn)

@@ -39,10 +39,10 @@ def rules_that_spoke(assessment: Assessment) -> list[Rule]:
 def _headquarters(assessment: Assessment) -> list[Rule]:
     if assessment.owner is None:
         return []
-    policy, (_, seat) = assessment.case.policy, assessment.owner
+    case, (_, seat) = assessment.case, assessment.owner
     if seat.tier == TIER_3:
-        rule, said = policy.detection.headquarters, "counts as Tier 3 wherever the goods go"
+        rule, said = case.detection.headquarters, "counts as Tier 3 wherever the goods go"
     else:
-        rule, said = policy.detection.tier2_headquarters, "counts as Tier 2 in Tier 1 too"
+        rule, said = case.detection.tier2_headquarters, "counts as Tier 2 in Tier 1 too"
     assert rule is not None  # by it the headquarters was found
-    return [(f"a buyer headquartered in {seat.name} {said}", policy.cite(rule))]
+    return [(f"a buyer headquartered in {seat.name} {said}", case.policy.cite(rule))]

@@ -23,12 +23,11 @@ def tier_of_shipment(case: Case) -> tuple[Tier, tuple[str, Standing] | None]:
     destination, consignee = case.destination, case.data.get("consignee")
     if consignee is None:
         return destination.tier, None
-    detection = case.policy.detection
-    tier3, tier2 = detection.headquarters, detection.tier2_headquarters
-    if tier3 is not None and tier3.holds(case.day) and (owner := _owner_in(TIER_3, consignee, case)):
+    detection = case.detection
+    if detection.headquarters is not None and (owner := _owner_in(TIER_3, consignee, case)):
         return TIER_3, owner
     # which country's quota the next debits is not said by any text: the destination's, as ever
-    if destination.tier == 1 and tier2 is not None and tier2.holds(case.day):  # noqa: SIM102  a rule, then its facts
+    if destination.tier == 1 and detection.tier2_headquarters is not None:  # noqa: SIM102  a rule, then its facts
         if owner := _owner_in(TIER_2, consignee, case):
             return TIER_2, owner
     return destination.tier, None
@@ -37,7 +36,7 @@ def tier_of_shipment(case: Case) -> tuple[Tier, tuple[str, Standing] | None]:
 def tier_notices(case: Case, owner: tuple[str, Standing] | None) -> list[Notice]:
     """The alerts that a destination in Tier 3, and an owner headquartered in it, give rise to."""
     notices, destination = [], case.destination
-    if destination.tier == TIER_3 and case.policy.detection.tier3:
+    if destination.tier == TIER_3 and case.detection.tier3:
         said = f"{destination.name} is in Tier 3: {destination.reason}."
         where = {"destination": destination.country, "reason": destination.reason, "source": destination.source}
         notices.append(Notice("tier3.shipment", "critical", said, where))

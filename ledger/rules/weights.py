@@ -10,8 +10,8 @@ from schemas.quota_alert import Severity
 
 def weights_notice(case: Case, items: Sequence[Item], tier: Tier) -> list[Notice]:
     """The alert about weights that leave Tier 1; none if there are none."""
-    rule = case.policy.detection.weights
-    if rule is None or tier == 1 or not rule.holds(case.day):
+    rule = case.detection.weights
+    if rule is None or tier == 1:
         return []
     found = [number for number, item in enumerate(items) if item.eccn == WEIGHTS]
     if not found:

@@ -139,3 +139,28 @@ def test_no_answer_changes_on_any_other_day(policy, name, day):
         return
 
     assert answer(POLICIES[policy], name, day) == answer(POLICIES[policy], name, day - timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        ("tier3", "hong kong"),
+        ("headquarters", "headquarters"),
+        ("tier2_headquarters", "cambodian headquarters"),
+        ("prc_chip", "chinese chip"),
+        ("end_use", "chinese model"),
+        ("weights", "weights"),
+        ("red_flags", "forwarder"),
+    ],
+)
+def test_whatever_is_watched_for_is_watched_for_on_the_days_that_a_policy_states(tmp_path, section, name):
+    path = tmp_path / "mine.toml"
+    first_day, last_day = date(2026, 4, 2), date(2026, 4, 28)
+    dates = f"valid_from = {first_day}\nvalid_to = {last_day}"
+    path.write_text(f'extends = "diffusion-2025"\nid = "x"\ntitle = "X"\n[detection.{section}]\n{dates}\n')
+    policy = load_policy(str(path))
+    before, after = (answer(policy, name, day) for day in (first_day - timedelta(1), last_day + timedelta(1)))
+    first, last = (answer(policy, name, day) for day in (first_day, last_day))
+
+    assert before != first
+    assert (first, before) == (last, after)
