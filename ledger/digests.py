@@ -3,17 +3,23 @@
 from collections.abc import Iterable
 from hashlib import blake2b
 
-CONTENT_BYTES = 7
+KEY_BYTES, CONTENT_BYTES = 12, 7
+
+_key, _content = blake2b(digest_size=KEY_BYTES), blake2b(digest_size=CONTENT_BYTES)
+"""Copied for each digest: that costs less than to begin one."""
 
 
 def digest_of_key(source: str, event_id: str) -> bytes:
     """The 12 bytes under which an event is remembered."""
-    return blake2b(f"{source}\0{event_id}".encode(), digest_size=12).digest()
+    said = _key.copy()
+    said.update(f"{source}\0{event_id}".encode())
+    return said.digest()
 
 
 def digest_of_content(value: bytes, headers: Iterable[tuple[str, bytes]] = ()) -> bytes:
     """The 7 bytes that tell two spellings apart: equal bytes are equal content, unequal ones may be."""
-    said = blake2b(value, digest_size=CONTENT_BYTES)
+    said = _content.copy()
+    said.update(value)
     for name, text in headers:
         said.update(name.encode() + b"\0" + text + b"\0")
     return said.digest()

@@ -22,6 +22,7 @@ from schemas.shipment_event import ShipmentEvent
 from streams.kafka.producer import Outgoing
 from streams.kafka.run import Record, Run, UnreadableRecord
 
+_MINUTE_MS = 60_000
 _TRACEBACK_MAX = 2000
 _DETAIL_MAX = 4000
 _KEY_MAX = 1024
@@ -101,6 +102,12 @@ def read_record(record: Record, source: str) -> ShipmentEvent:
     """
     if isinstance(record, UnreadableRecord):
         raise RejectedRecord([FieldError("bad_value", "headers", record.why)])
+    minute = kafka_time(record.timestamp // _MINUTE_MS * _MINUTE_MS)  # one answer for many records
+    try:
+        return read_event(record.value, record.headers, default_source=source, recorded_at=minute)
+    except RejectedRecord as rejected:
+        if "in_the_future" not in {error.reason for error in rejected.errors}:
+            raise
     recorded_at = kafka_time(record.timestamp)
     return read_event(record.value, record.headers, default_source=source, recorded_at=recorded_at)
 

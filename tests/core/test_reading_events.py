@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.book.judged import kafka_time
 from schemas import cloudevents
 from schemas.cloudevents import SIZE_MAX, read_event, to_structured
 from schemas.quick_reader import read_quickly
 from schemas.rejected_record import REJECT_REASONS, RejectedRecord
+from streams.debit_shipments import read_record
+from tests.simulation.log_model import LoggedRecord
 
 KAFKA = "/kafka/shipments"
 DATA = {"shipped_at": "2026-03-01T22:10:00Z", "destination": "IN", "lines": [{"model": "H100 SXM", "quantity": 64}]}
@@ -258,6 +261,21 @@ def test_a_shipment_more_than_a_day_after_its_record_is_in_the_future():
 
     assert rejected(raw(BARE), recorded_at=day_after).reason == "in_the_future"
     assert read_event(raw(BARE), default_source=KAFKA, recorded_at=day_after.replace(second=59, minute=10))
+
+
+@pytest.mark.parametrize(("milliseconds", "accepted"), [(-1, False), (0, True), (1, True)])
+def test_a_record_may_tell_of_a_shipment_a_day_after_its_very_millisecond(milliseconds, accepted):
+    shipped_ms, day_ms = 1_790_086_459_999, 86_400_000
+    value = raw({**BARE, "shipped_at": kafka_time(shipped_ms).isoformat()})
+    record = LoggedRecord(0, None, value, timestamp=shipped_ms - day_ms + milliseconds)
+
+    if accepted:
+        assert read_record(record, KAFKA).shipped_at == kafka_time(shipped_ms)
+    else:
+        with pytest.raises(RejectedRecord) as refusal:
+            read_record(record, KAFKA)
+        assert refusal.value.reason == "in_the_future"
+        assert kafka_time(record.timestamp).isoformat() in refusal.value.detail
 
 
 def test_binary_mode_takes_its_envelope_from_the_headers_alone():
