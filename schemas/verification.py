@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-What = Literal["log", "id", "balance", "journal", "family", "wait", "expiry", "reject", "alert"]
+What = Literal["log", "id", "balance", "level", "journal", "family", "wait", "expiry", "reject", "alert"]
 
 
 class AccountAmounts(BaseModel):

@@ -20,10 +20,11 @@ from ledger.book.family import minute_of
 from ledger.book.gap import read_gap
 from ledger.book.judged import Judged, Unfit
 from ledger.book.position import NONE, partition_name
+from ledger.book.remeasure import misjudged
 from ledger.book.setting import Setting
 from ledger.errors import LedgerError, PositionLost
 from ledger.replay.verify import Amounts, Place, Recomputation, Recomputed
-from ledger.rules.adoptions import Rulebook
+from ledger.rules.adoptions import Rulebook, Yardstick
 from schemas.accepted_gap import AcceptedGap
 from schemas.quota_alert import QuotaAlert
 from schemas.verification import AccountAmounts, AccountDifference, Finding, Verification, What
@@ -100,6 +101,7 @@ class Verifier:
         self._read(recomputation, spans)
         told = await self._settle(recomputation, cut)
         accounts = await self._accounts(cut, told)
+        self._levels(cut)
         await self._ids(recomputation, cut, told)
         await self._families(cut, told)
         self._waits(cut, told)
@@ -233,6 +235,16 @@ class Verifier:
                     )
                 )
         return differing
+
+    def _levels(self, cut: Cut) -> None:
+        """Every account to which something was shipped has noted the levels that it stands past."""
+        if cut.adoption != self._rules.number:
+            self._findings.note("level", "accounts", "a policy was adopted meanwhile: they are compared the next time")
+            return
+        measure = Yardstick(self._rules, cut.today)
+        for name, balance in sorted(cut.balances.items()):
+            if wrong := misjudged(balance, measure):
+                self._findings.add("level", name, wrong)
 
     async def _ids(self, recomputation: Recomputation, cut: Cut, told: Recomputed) -> None:
         """Every event that the log holds is known by its content, and no other is."""

@@ -7,6 +7,7 @@ more, and says by the number of its journal entry that it is newer.
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
 from typing import Any, NamedTuple, cast
 
@@ -20,6 +21,7 @@ from ledger.book.journal import JournalEvent, inflated, unpack
 from ledger.book.keys import Keys
 from ledger.book.place import read_place
 from ledger.book.script import asked
+from ledger.book.today import read_day
 from ledger.digests import digest_as_kin, digest_of_key
 from schemas.cloudevents import read_event
 from schemas.rejected_record import RejectedRecord
@@ -41,6 +43,8 @@ class Cut:
     Attributes:
         checkpoints: `<topic>:<number>` -> the last settled offset.
         tick: the minute up to which time has passed; -1 before the first.
+        today: the ledger's day, by whose caps accounts are measured.
+        adoption: the number of the newest adoption, by whose policy they are.
         entries: the journal's last number.
         last_entry: what the journal's last entry is called in fact; None if it has none.
         last_alert: the same of the feed.
@@ -52,6 +56,8 @@ class Cut:
 
     checkpoints: Mapping[str, int]
     tick: int
+    today: date
+    adoption: int
     entries: int
     last_entry: str | None
     last_alert: str | None
@@ -109,6 +115,8 @@ class Audit:
         read = {name.decode(): _balance(name, record) for name, record in balances.items()}
         return Cut(
             tick=places.pop("tick", -1),
+            today=read_day(meta.get(b"today")),
+            adoption=int(meta.get(b"adoption", 0)),
             checkpoints=places,
             entries=int(meta.get(b"entries", 0)),
             last_entry=last[0][0].decode() if last else None,

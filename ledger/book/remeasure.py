@@ -1,4 +1,4 @@
-"""Accounts that are measured by other limits from now on: how they stand, and what is to be told of it. Pure.
+"""How accounts stand that are measured by other limits from now on, what is told of it, and whether all is noted. Pure.
 
 Limits change when a policy is adopted, and on a day from which the policy in force states another cap or tier.
 """
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ledger.book.account import account_of
+from ledger.book.account import AccountBalance, account_of
 from ledger.rules.adoptions import Yardstick
 from ledger.rules.alerts import remeasured_alerts
 from ledger.rules.assessment import ChargeDue
-from ledger.rules.levels import LOUD, measure_anew, quiet_range
+from ledger.rules.levels import LOUD, measure_anew, misplaced, quiet_range
 from schemas.decision import ChargeKind
 from schemas.quota_alert import QuotaAlert
 
@@ -60,6 +60,18 @@ def remeasure(records: Mapping[bytes, bytes], before: Yardstick, after: Yardstic
                 measured_since=since.since(account, period),
             )
     return Remeasured(rows, alerts)
+
+
+def misjudged(balance: AccountBalance, measure: Yardstick) -> str | None:
+    """What is wrong with the levels that an account has noted; None if nothing is.
+
+    An account to which nothing was shipped has noted none, whatever is carried on to it.
+    """
+    if balance.last_posted_at is None:
+        return None
+    limits = measure.limits(balance.account, balance.period)
+    used_tpp = limits.used(balance.posted_tpp, balance.reserved_tpp)
+    return misplaced(balance.marks, balance.quiet, limits, used_tpp)
 
 
 def _no_charge(account: str, period: str) -> ChargeDue:

@@ -145,3 +145,26 @@ def quiet_range(marks: Marks, limits: Limits) -> tuple[int, int]:
         else:
             start = max(start, limits.left_at(name) + 1)
     return start, end
+
+
+def misplaced(marks: Marks, quiet: tuple[int, int], limits: Limits, used_tpp: int) -> str | None:
+    """What is wrong with the marks of an account, or with the range in which nobody is told of it; None if nothing is.
+
+    Args:
+        marks: as they are kept.
+        quiet: the range as it is kept. An account that is looked at with every change may lie between two looks.
+        limits: the account's cap and levels.
+        used_tpp: the use.
+    """
+    if quiet == LOUD:
+        return None
+    for name in limits.marks():
+        level = "its cap" if name == OVER else f"{name} % of its cap"
+        crossed = marks.get(name, Mark()).crossed_at is not None
+        if not crossed and used_tpp >= limits.reached_at(name):
+            return f"{used_tpp:,} TPP are past {level}, which is not noted: nobody will be told"
+        if crossed and used_tpp <= limits.left_at(name):
+            return f"{used_tpp:,} TPP are below {level}, which is noted as reached: nobody will be told of it again"
+    if quiet != (due := quiet_range(marks, limits)):
+        return f"nobody is told from {quiet[0]:,} to {quiet[1]:,} TPP, and it is to be from {due[0]:,} to {due[1]:,}"
+    return None

@@ -1,6 +1,7 @@
 """`quota-ledger verify` on real parts: a ledger that is right is found right, also at work; what is edited is found."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from random import Random
 
@@ -8,10 +9,12 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from typer.testing import CliRunner
 
+from ledger.book.account import account_of
 from ledger.book.family import VERSION_SIZE
 from ledger.book.ids import AWAITED
 from ledger.book.journal import deflated, inflated
 from ledger.digests import digest_of_key
+from ledger.rules.levels import FAR, Mark
 from streams.cli.main import app
 from streams.settings import environment_of
 from tests.histories import history
@@ -59,6 +62,7 @@ def filled(desk, worker):
     random = Random(1)
     said = [*events, *random.choices(events, k=20), *(shipment(f"p{n}", country="CN") for n in range(30))]
     said += [b"no json", shipment("uk", country="UK"), shipment("p1", quantity=9)]
+    said += [shipment("near its cap", country="BR", quantity=45_000)]
     desk.produce(said)
     desk.wait_settled(len(said))
     desk.produce([shipment("p1", quantity=3)])
@@ -78,18 +82,19 @@ def sorts(found):
 def test_a_ledger_that_is_right_is_found_right(filled, verify, run):
     found = verify()
     assert found["right"], found
-    assert (found["records"], found["notes"]) == (EVENTS + 20 + 30 + 4, [])
+    assert (found["records"], found["notes"]) == (EVENTS + 20 + 30 + 5, [])
     assert found["rejects"] == len(filled.rejects()) > 3  # some are too far in the future
     assert found["events"] == sum(value != AWAITED for value in filled.redis.hvals(filled.keys.ids)) > EVENTS // 2
     assert found["alerts"] == len(filled.alerts())
     assert "Redis holds what follows from the topics" in run().stdout
 
 
-def test_what_is_edited_in_redis_is_found(filled, verify, run):
-    redis, keys = filled.redis, filled.keys
+@pytest.fixture
+def edited(filled, verify, run):
+    """Puts a value into a hash (None: takes it out), looks, and puts back what was there."""
+    redis = filled.redis
 
     def edited(key, field, value):
-        """Put a value into a hash (None: take it out), look, and put back what was there."""
         before = redis.hget(key, field)
         redis.hset(key, field, value) if value is not None else redis.hdel(key, field)
         found, shown = verify(), run().stdout
@@ -97,6 +102,11 @@ def test_what_is_edited_in_redis_is_found(filled, verify, run):
         assert not found["right"]
         return found, shown
 
+    return edited
+
+
+def test_what_is_edited_in_redis_is_found(filled, verify, edited):
+    redis, keys = filled.redis, filled.keys
     record = redis.hget(keys.balances, "country:CN|2026")
     posted, rest = record.split(b" ", 1)
     found, shown = edited(keys.balances, "country:CN|2026", b"%d %s" % (int(posted) + 1, rest))
@@ -138,6 +148,21 @@ def test_what_is_edited_in_redis_is_found(filled, verify, run):
     redis.zadd(keys.expiries, {"a": "inf"})
     assert sorts(verify()) == {"expiry"}
     redis.zrem(keys.expiries, "a")
+    assert verify()["right"]
+
+
+def test_a_level_that_would_never_be_told_of_is_found(filled, verify, edited):
+    brazil = account_of("country:BR|2026", filled.redis.hget(filled.keys.balances, "country:BR|2026"))
+    far = Mark(crossed_at=brazil.last_posted_at)
+    for wrong, why in (
+        ({"marks": {}}, "past 75 % of its cap, which is not noted"),
+        ({"marks": {**brazil.marks, "over": far}}, "below its cap, which is noted as reached"),
+        ({"quiet": (-FAR, FAR)}, "nobody is told from -9,007,199,254,740,991"),
+    ):
+        found, shown = edited(filled.keys.balances, "country:BR|2026", replace(brazil, **wrong).to_record())
+        assert found["counts"] == {"level": 1}
+        assert why in found["findings"][0]["told"]
+        assert "country:BR|2026" in shown
     assert verify()["right"]
 
 

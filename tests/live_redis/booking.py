@@ -9,7 +9,10 @@ from ledger.book.judged import Judged
 from ledger.book.keys import Keys
 from ledger.book.post import Book
 from ledger.book.read import Reader
+from ledger.book.remeasure import misjudged
+from ledger.book.today import read_day
 from ledger.policy import load_policy
+from ledger.rules.adoptions import Yardstick
 from ledger.rules.judge import judge
 from schemas.cloudevents import read_event
 from schemas.quota_alert import QuotaAlert
@@ -84,6 +87,10 @@ class Desk:
 
     async def held_lines(self):
         return sum(account.held_lines for account in await self.accounts())
+
+    async def misjudged(self):
+        measure = Yardstick(self.rules, read_day(await self.redis.hget(self.keys.meta, "today")))
+        return [wrong for account in await self.accounts() if (wrong := misjudged(account, measure))]
 
     async def overdue(self, minute):
         """How many reservations a tick of that minute would free."""

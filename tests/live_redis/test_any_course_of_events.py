@@ -209,6 +209,10 @@ class Course(RuleBasedStateMachine):
         if self.policy == "annual":  # every day has its period
             assert self.do(self.desk.held_lines()) == held_lines
 
+    @invariant()
+    def every_account_has_noted_the_levels_that_it_stands_past(self):
+        assert self.do(self.desk.misjudged()) == []
+
     def teardown(self):
         if hasattr(self, "desk"):
             self.at_last_everything_is_posted()
