@@ -20,9 +20,12 @@ from ledger.book.outbox import Outbox
 from ledger.book.position import Position
 from ledger.book.post import Book
 from ledger.book.read import Reader
+from ledger.book.remeasure import misjudged
 from ledger.book.setting import Setting, adoption, given_up
+from ledger.book.today import Today
 from ledger.errors import LedgerClosed, LedgerError, PolicyChanged, PositionLost
 from ledger.policy import load_policy
+from ledger.rules.adoptions import Yardstick
 from ledger.rules.alerts import alert_id
 from ledger.rules.levels import Limits, measure_anew, quiet_range, settle
 from schemas.adoption import Closure
@@ -149,6 +152,12 @@ class Desk:
             found[name.decode()] = (*amounts, crossed, balance.quiet)
         return found
 
+    async def misjudged(self):
+        """What is wrong with the levels that accounts have noted."""
+        measure = Yardstick(await Adopted(self.redis, self.ledger).rules(), await Today(self.redis, self.ledger).read())
+        kept = (await self.redis.hgetall(self.keys.balances)).items()
+        return [wrong for name, record in kept if (wrong := misjudged(account_of(name, record), measure))]
+
     async def standing(self):
         """The ids of what was told and holds now: adoptions, and the last word on each level that stands crossed."""
         found = {}
@@ -169,9 +178,11 @@ class Desk:
 
 @pytest.fixture
 async def desk(any_redis, ledger):
+    """Whatever was adopted, all levels are noted in the end as they are by the policy in force."""
     desk = Desk(any_redis, ledger)
     await desk.adopt(ANNUAL)
-    return desk
+    yield desk
+    assert await desk.misjudged() == []
 
 
 def closure(policy=LOW, number=2):
