@@ -16,6 +16,7 @@ _YEAR = re.compile(r"[0-9]{4}")
 _NO_YEARS = ("0000", "9999")
 """The first is none; the end of the other cannot be told as a time. No shipment is of either."""
 _QUARTER = re.compile(r"(?P<year>[0-9]{4})-Q(?P<quarter>[1-4])")
+_DAY = timedelta(days=1)
 
 
 class Periods(Protocol):
@@ -76,7 +77,7 @@ class Quarters:
             raise WrongCall(f"{period!r} is no period; write a quarter, such as 2026-Q1")
         year, quarter = int(named["year"]), int(named["quarter"])
         after = date(year, 3 * quarter + 1, 1) if quarter < 4 else date(year + 1, 1, 1)  # noqa: PLR2004  a year has four
-        return date(year, 3 * quarter - 2, 1), after - timedelta(days=1)
+        return date(year, 3 * quarter - 2, 1), after - _DAY
 
 
 class OneSpan:
@@ -112,15 +113,25 @@ def periods_of_kind(kind: str) -> Periods:
 
 
 def period_kind(kind: str) -> str:
-    """Check that a policy's `period` is one.
+    """Check that a policy's `period` is one; its end is told as a time, which that of the year 9999 cannot be.
 
     Raises:
         ValueError: with what to write.
     """
     named = SPAN.fullmatch(kind)
-    if kind in (YEARS, QUARTERS) or (named and "0000" < named["first"] <= named["last"]):
+    if kind in (YEARS, QUARTERS) or (named and "0000" < named["first"] <= named["last"] < "9999"):
         return kind
     raise ValueError(f"write {YEARS}, {QUARTERS}, or a span of years such as 2025-2027")
+
+
+def begins_quarter(day: date) -> bool:
+    """Whether a day is the first of a quarter."""
+    return day.day == 1 and day.month % 3 == 1
+
+
+def ends_quarter(day: date) -> bool:
+    """Whether a day is the last of a quarter that is a period: no quarter of the year 9999 is."""
+    return day.year < date.max.year and begins_quarter(day + _DAY)
 
 
 def quarters_from(period: str, last: str) -> Sequence[str]:
@@ -128,7 +139,7 @@ def quarters_from(period: str, last: str) -> Sequence[str]:
     quarters = Quarters()
     found = [period]
     while found[-1] < last:
-        following = quarters.of(quarters.days(found[-1])[1] + timedelta(days=1))
+        following = quarters.of(quarters.days(found[-1])[1] + _DAY)
         assert following is not None
         found.append(following)
     return tuple(found)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from ledger.errors import WrongCall
-from ledger.periods import period_kind
+from ledger.periods import begins_quarter, ends_quarter, period_kind
 from schemas.decision import Tier
 from schemas.shipment_event import TPP_MAX
 
@@ -190,9 +190,22 @@ class LppMeter(Sourced):
 
 
 class NveuCap(Dated):
-    """What a company may have installed in a country by the end of the quarters between two days."""
+    """What a company may have installed in a country by the end of each quarter between two days.
 
+    Such limits have an end: what is installed counts in every quarter up to the last one that has a limit.
+    """
+
+    valid_to: date
     tpp: Tpp
+
+    @field_validator("valid_from", "valid_to")
+    @classmethod
+    def _whole_quarters(cls, day: date, info: ValidationInfo) -> date:
+        if info.field_name == "valid_from" and not begins_quarter(day):
+            raise ValueError("write the first day of a quarter, such as 2026-01-01")
+        if info.field_name == "valid_to" and not ends_quarter(day):
+            raise ValueError("write the last day of a quarter, such as 2026-03-31")
+        return day
 
 
 class NveuMeter(Sourced):

@@ -176,6 +176,7 @@ def test_the_sha256_covers_countries_chips_and_policy(part):
             '"fortnight"',
             "period: found 'fortnight'; write calendar-year, quarter, or a span",
         ),
+        ('"calendar-year"', '"2025-9999"', "period: found '2025-9999'; write calendar-year"),
         ('["KH"]', '["Cambodia"]', r"tiers\.1\.countries: .*did you mean KH \(Cambodia\)\?"),
         ("tier = 2", "tier = 4", r"tiers\.0\.tier: found 4"),
         ("791_600_000", "-1", r"caps\.0\.tpp: found -1"),
@@ -210,6 +211,25 @@ def test_an_error_in_the_licence_rule_names_its_key_as_the_file_writes_it(tmp_pa
 
     with pytest.raises(WrongCall, match=r"mine\.toml: " + told):
         loaded_from(tmp_path, text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("valid_to = 2027-12-31\n", "", "valid_to is missing; state it"),
+        ("2027-12-31", "9999-12-31", "valid_to: found '9999-12-31'; write the last day of a quarter"),
+        ("2027-12-31", "2027-12-30", "valid_to: found '2027-12-30'; write the last day of a quarter"),
+        ("2027-01-01", "2027-01-02", "valid_from: found '2027-01-02'; write the first day of a quarter"),
+        ("2027-12-31", "2026-12-31", "valid_to: found '2026-12-31'; write the last day on which it holds"),
+    ],
+)
+def test_limits_of_validated_end_users_are_of_whole_quarters_and_have_an_end(tmp_path, old, new, told):
+    text = (DATA / "policies" / "diffusion-2025.toml").read_text()
+    before, last = text.rsplit("[[channels.nveu.caps]]", 1)
+    assert old in last
+
+    with pytest.raises(WrongCall, match=rf"mine\.toml: channels\.nveu\.caps\.8\.{told}"):
+        loaded_from(tmp_path, f"{before}[[channels.nveu.caps]]{last.replace(old, new)}")
 
 
 def test_a_licence_zone_names_groups_that_some_country_is_in(tmp_path):
