@@ -266,6 +266,10 @@ class ZoneLicense(Sourced):
     outside: list[CountryGroup]
     named: list[NamedCountry] = []
 
+    def named_on(self, country: str, day: date) -> NamedCountry | None:
+        """The entry that names a country on a day; of several the last, as ever."""
+        return next((entry for entry in reversed(self.named) if country in entry.countries and entry.holds(day)), None)
+
 
 class PolicyText(Section):
     """What a policy's TOML file says."""

@@ -48,9 +48,8 @@ def _by_zone(rule: ZoneLicense, assessment: Assessment) -> Answer:
     if owner is not None and owner[1].tier == TIER_3:
         said = f"a buyer headquartered in {owner[1].name} needs a licence wherever the goods go"
         return True, (said, case.policy.cite(case.detection.headquarters or rule))
-    for named in rule.named:
-        if case.destination.country in named.countries and named.holds(case.day):
-            return _by_name(named, case)
+    if named := rule.named_on(case.destination.country, case.day):
+        return _by_name(named, case)
     groups, source = case.destination.groups, case.policy.cite(rule)
     if not groups.isdisjoint(rule.inside) and groups.isdisjoint(rule.outside):
         return True, (f"{case.destination.name} is in the licence zone", source)

@@ -122,6 +122,24 @@ def test_the_emirates_need_one_by_name_except_for_listed_parties(consignee, day,
     assert required(ZONE, destination="IN", shipped_at=on(day), consignee={"name": "G42"}) is False
 
 
+def test_of_several_entries_that_name_a_country_the_last_that_holds_counts(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'extends = "december-2024"\nid = "mine"\ntitle = "Mine"\n'
+        '[[license.named]]\ncountries = ["IN"]\nsource = "S1"\n'
+        '[[license.named.listed]]\nnames = ["G42"]\nsource = "S2"\n'
+        '[[license.named]]\ncountries = ["IN", "AE"]\nvalid_from = 2026-07-01\nsource = "S3"\n'
+    )
+    policy = load_policy(str(path))
+
+    def answer(day):
+        assessment = assess(a_shipment(destination="IN", shipped_at=on(day), consignee={"name": "G42"}), policy)
+        needed, because = license_required(assessment)
+        return needed, because[1].rpartition(" ")[2]
+
+    assert (answer("2026-06-30"), answer("2026-07-01")) == ((False, "[S2]"), (True, "[S3]"))
+
+
 def test_an_answer_names_its_rule_and_source():
     told = dict(rules_that_spoke(assess(a_shipment(destination="AE", shipped_at=on("2026-07-10")), ZONE)))
 
