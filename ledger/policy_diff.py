@@ -1,7 +1,7 @@
 """Where two policies decide otherwise, and on which days.
 
-Compared is what holds on a day, not how it is written: the tier, cap and Country Groups of each country, every other
-entry that holds, and of chips what counts.
+Compared is what holds on a day, not how it is written: the tier, cap and Country Groups of each country, whether it
+needs a licence by name, every other entry that holds, and of chips what counts.
 """
 
 from collections import defaultdict
@@ -10,10 +10,11 @@ from datetime import date, timedelta
 from typing import Any
 
 from ledger.policy import Policy
+from ledger.policy_document import ZoneLicense
 from ledger.policy_sheet import entries
 from schemas.policy import Difference, PolicyDiff
 
-_BY_COUNTRY = ("tiers", "caps", "groups")
+_BY_COUNTRY = ("tiers", "caps", "groups", "license.named", "license.named.listed")
 """Tables that are compared by what they come to for each country."""
 
 _WHOLE = ("period", "levels", "reserved_counts")
@@ -62,6 +63,9 @@ def said_on(policy: Policy, day: date) -> Mapping[Subject, Said]:
         standing = policy.standing(country, day)
         said["tier", country].append({"tier": standing.tier, "cap_tpp": standing.cap_tpp})
         said["groups", country].append({"groups": sorted(standing.groups)})
+        if isinstance(policy.license, ZoneLicense) and (named := policy.license.named_on(country, day)):
+            listed = sorted({name for entry in named.listed if entry.holds(day) for name in entry.names})
+            said["license.named", country].append({"license": "by name", "listed": listed})
     for part in policy.catalogue.parts:
         counted = {"tpp_each": part.tpp, "eccn": part.eccn, "ascend": part.ascend, "prc_origin": part.prc_origin}
         said["part", part.name].append(counted | {"names": list(part.names)})

@@ -4,9 +4,10 @@ Nothing is decided here. A new table in a policy's file appears by itself.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,7 +25,7 @@ class Entry:
     Attributes:
         place: the table that it stands in, such as `detection.ascend.basis`.
         first, last: the days on which it counts: those of the table around it considered, and the entries after it.
-        says: its own keys.
+        says: its own keys, and the countries of the table around it.
     """
 
     place: str
@@ -67,24 +68,28 @@ def _outside(later: Entry, first: date, last: date) -> Iterator[tuple[date, date
         yield max(first, later.last + _DAY), last
 
 
-def _entries_of(table: BaseModel, place: str, first: date, last: date) -> Iterator[Entry]:
+def _entries_of(
+    table: BaseModel, place: str, first: date, last: date, of: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Entry]:
+    """A table and those within it, which hold on no other days than it, and `of` no other countries."""
     if isinstance(table, Dated):
         first, last = max(first, table.valid_from), min(last, table.valid_to)
     if first > last:
         return
-    says: dict[str, Any] = {}
+    says = dict(of)
     within: list[tuple[str, BaseModel]] = []
     for name, value in table:
         if isinstance(value, BaseModel):
             within.append((name, value))
         elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
             within += [(name, inner) for inner in value]
-        elif value is not None and value != [] and name not in Dated.model_fields:
+        elif name not in Dated.model_fields and value != type(table).model_fields[name].default:
             says[name] = value
     if isinstance(table, Sourced):
         yield Entry(place, first, last, says, table)
+    of = {"countries": says["countries"]} if "countries" in says else {}
     for name, inner in within:
-        yield from _entries_of(inner, f"{place}.{name}".lstrip("."), first, last)
+        yield from _entries_of(inner, f"{place}.{name}".lstrip("."), first, last, of)
 
 
 def sheet(policy: Policy, on: date, *, whole: bool) -> PolicySheet:

@@ -40,7 +40,9 @@ class Statement(_Answer):
     place: str = Field(description="the table of the file that it stands in, such as `detection.ascend.basis`")
     valid_from: date | None
     valid_to: date | None
-    says: dict[str, Any] = Field(description="its keys, as the file names them")
+    says: dict[str, Any] = Field(
+        description="its keys, as the file names them, and the countries of the table around it"
+    )
     source: str
     evidence: str | None = Field(description="said where the entry is weaker than its source, such as `unconfirmed`")
 

@@ -129,6 +129,8 @@ def _in_words(says: Mapping[str, Any], what: str = "") -> str:
 
 
 def _value(said: Any) -> str:
+    if said == []:
+        return "-"
     if isinstance(said, list):
         return " ".join(map(str, said)) if all(" " not in str(one) for one in said) else "; ".join(said)
     return f"{said:,}" if isinstance(said, int) else str(said)

@@ -78,6 +78,26 @@ def test_an_entry_within_a_dated_one_holds_no_longer_than_that():
     assert {entry.last for entry in listed} == {date.max, date(2027, 4, 6)}
 
 
+def test_what_is_listed_under_a_country_is_told_with_it():
+    listed = [
+        told
+        for told in sheet(POLICIES["december-2024"], date(2026, 7, 10), whole=False).statements
+        if told.place == "license.named.listed"
+    ]
+
+    assert [told.says["countries"] for told in listed] == [["AE"]] * 3
+
+
+def test_a_list_that_is_stated_empty_is_told_as_empty(tmp_path):
+    stated = "[channels]\ndebit_country = []\n[detection.ascend]\nbasis = []\n"
+    group = '[[groups]]\ncountries = ["IN"]\ngroups = []\nsource = "S1"\n'
+    found = {entry.place: entry.says for entry in entries(written(tmp_path, stated + group))}
+
+    assert found["channels"] == {"debit_country": []}
+    assert found["detection.ascend"] == {"class_310": True, "basis": []}
+    assert found["groups"] == {"countries": ["IN"], "groups": []}
+
+
 def test_a_later_entry_in_the_middle_of_an_earlier_one_cuts_it_in_two(tmp_path):
     regime = '[[regimes]]\nid = "{}"\nstatus = "in_force"\nsource = "S1"\n'
     policy = written(
@@ -167,6 +187,21 @@ def test_one_change_is_one_difference_of_its_kind_and_day(tmp_path, text, what, 
 
     assert {(item.what, item.valid_from) for item in found} >= {(what, first)}
     assert {item.what for item in found} == {what}
+
+
+def test_a_party_that_is_listed_under_another_country_is_a_difference_of_both(tmp_path):
+    named = '[[license.named]]\ncountries = ["{}"]\nsource = "S1"\n'
+    party = '[[license.named.listed]]\nnames = ["G42"]\nvalid_from = 2026-03-01\nsource = "S1"\n'
+    zone = '[license]\nrule = "zone"\ninside = ["D:5"]\noutside = []\nsource = "S1"\n'
+    india, emirates = named.format("IN"), named.format("AE")
+    one = written(tmp_path, zone + india + party + emirates, "one.toml")
+    found = difference(one, written(tmp_path, zone + india + emirates + party, "other.toml")).items
+
+    assert [(item.what, item.of, item.valid_from) for item in found] == [
+        ("license.named", ["AE"], date(2026, 3, 1)),
+        ("license.named", ["IN"], date(2026, 3, 1)),
+    ]
+    assert found[0].against == found[1].policy == [{"license": "by name", "listed": ["G42"]}]
 
 
 def test_chips_of_ones_own_are_differences_too(tmp_path):
