@@ -29,7 +29,10 @@ class SimulatedPolicy(_Answer):
 
 
 class SimulatedQuota(_Answer):
-    """A country's account in a period under one policy; tier, cap and status are those of the period's last day."""
+    """A country's account in a period under one policy; tier, cap and status are those of today, as the levels are.
+
+    Of a past period they are those of its last day, of one to come those of its first.
+    """
 
     tier: Tier
     cap_tpp: int | None

@@ -102,7 +102,7 @@ class Projection:
 
     def __init__(self, policy: Policy, named: Collection[bytes], *, today: date) -> None:
         self.policy = policy
-        self._today = today
+        self.today = today
         self.accounts: dict[tuple[str, str], Account] = {}
         self.outcomes: Counter[str] = Counter()
         self.rejected: Counter[RejectReason] = Counter()
@@ -226,7 +226,7 @@ class Projection:
 
     def _settle(self, account: Account, charge: ChargeDue, event: ShipmentEvent) -> None:
         """Bring an account's levels to its new use, and note what is to be told."""
-        limits = limits_of(self.policy, charge, self._today)
+        limits = limits_of(self.policy, charge, self.today)
         self._moment = moment = event.moment or self._moment
         used_tpp = limits.used(account.posted_tpp, account.reserved_tpp)
         account.marks, crossings = settle(account.marks, limits, used_tpp, moment)

@@ -84,13 +84,13 @@ def _countries(policy: Projection, against: Projection) -> list[SimulatedCountry
 
 
 def _quota(side: Projection, country: str, period: str) -> SimulatedQuota | None:
+    """An account as the status of a ledger under that policy would tell it on the day; None if it has no such one."""
     policy, account = side.policy, side.accounts.get((_COUNTRY + country, period), Account())
     try:
-        last_day = policy.period_days(period)[1]
-        tier, _, _ = policy.tier_on(country, last_day)
+        standing = policy.standing(country, policy.day_within(period, side.today))
     except WrongCall:
         return None
-    cap_tpp, crossed = policy.cap_on(country, last_day), account.first_crossed
+    tier, cap_tpp, crossed = standing.tier, standing.cap_tpp, account.first_crossed
     used_tpp = Limits(cap_tpp, policy.levels, policy.reserved_counts).used(account.posted_tpp, account.reserved_tpp)
     return SimulatedQuota(
         tier=tier,

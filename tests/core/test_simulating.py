@@ -346,10 +346,24 @@ def test_a_period_that_one_policy_does_not_know_is_empty_there():
     ]
 
 
-def test_tier_cap_and_status_are_those_of_the_periods_last_day():
-    [cambodia] = report(simulated([a_shipment(destination="KH", shipped_at="2026-01-01T00:00:00Z")])).items
+@pytest.mark.parametrize(
+    ("today", "tier", "cap_tpp", "status", "crossed"),
+    [
+        ("2026-01-15", 3, 0, "prohibited", []),
+        ("2026-02-02", 3, 0, "prohibited", []),
+        ("2026-02-03", 2, CAP, "exceeded", [75, 90, 100]),
+        ("2027-05-01", 2, CAP, "exceeded", [75, 90, 100]),
+    ],
+)
+def test_tier_cap_and_status_are_those_by_which_the_levels_of_that_day_are_measured(
+    today, tier, cap_tpp, status, crossed
+):
+    shipment = a_shipment(destination="KH", shipped_at="2026-01-01T00:00:00Z", quantity=50_001)
+    [cambodia] = report(simulated([shipment], until=datetime.fromisoformat(f"{today}T00:00:00Z"))).items
+    told = cambodia.policy
 
-    assert (cambodia.policy.tier, cambodia.policy.cap_tpp) == (2, CAP)
+    assert (told.tier, told.cap_tpp, told.status) == (tier, cap_tpp, status)
+    assert [one.level for one in told.thresholds if one.crossed_at] == crossed
 
 
 def test_records_that_are_no_events_are_counted_by_reason_and_are_alerts_of_no_country():
