@@ -12,8 +12,8 @@ from schemas.shipment_event import ShipmentEvent
 def assess_adjustment(event: ShipmentEvent, policy: Policy) -> Assessment:
     """Judge a `ledger.adjusted`: it books what it states, and nothing but its balance is told of.
 
-    Tier and cap are those of the period's last day, as for the account itself. A balance may be brought below zero:
-    what a person books is not cut to what is there, which would depend on the order of events.
+    Tier and cap that are told of it are those of the period's last day, for it has no day of its own. A balance may be
+    brought below zero: what a person books is not cut to what is there, which would depend on the order of events.
 
     Raises:
         RejectedRecord: with every error found: no such country, no such period in this policy.

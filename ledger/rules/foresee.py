@@ -39,20 +39,24 @@ def foreseen_alerts(
         at: the moment of the booking.
         tier: of the goods that are moved; None if that is not known.
         measured_since: says since when an account and period are measured as they are on a day, by which alerts have
-            their ids; None for a policy that is not in force.
+            their ids; None for a policy that is not in force: levels stand as if it had measured all so far.
     """
     told = notice_alerts(event, judged, policy, at) if isinstance(judged, Assessment) else []
     now, today = dict(standing), at.date()
+    measured: set[tuple[str, str]] = set()
     for charge in charges:
         if charge.carried:
             continue
         place = charge.account, charge.period
         posted, reserved, marks = now.get(place, (0, 0, {}))
+        limits = limits_of(policy, charge, today)
+        if measured_since is None and place not in measured:
+            marks, _ = settle({}, limits, limits.used(posted, reserved), at)
+            measured.add(place)
         if charge.state == "posted":
             posted += charge.tpp
         else:
             reserved += charge.tpp
-        limits = limits_of(policy, charge, today)
         marks, crossings = settle(marks, limits, limits.used(posted, reserved), at)
         now[place] = posted, reserved, marks
         told += crossing_alerts(

@@ -579,6 +579,16 @@ async def test_an_assessment_foresees_alerts_under_the_ids_that_they_will_have(d
     assert len(told) == 2
 
 
+async def test_under_another_policy_only_what_the_event_itself_would_cross_is_foreseen(desk):
+    await desk.adopt(variant(ANNUAL, "levels", levels=[50]))
+    await desk.ship(40_000)
+    desk.produce(5000)
+    event = read_event(desk.log[-1].value, default_source="/kafka/shipments")
+    foreseen = await assessment_of(desk.reader, event, ANNUAL, NOW)
+
+    assert [(one.kind, one.level, one.policy_id) for one in foreseen.alerts] == [("quota.near_cap", 90, "annual-50k")]
+
+
 # -------------------------------------------------------------------------------------------------------- Other periods
 
 
