@@ -5,13 +5,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.decision import Tier
+from schemas.fields import Form
 from schemas.quota_alert import AlertKind, Severity
 
 WebhookFormat = Literal["standard", "slack", "pagerduty"]
 WebhookState = Literal["active", "paused", "disabled", "exhausted"]
 DeliveryOutcome = Literal["delivered", "failed", "gone", "exhausted"]
 
-Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+Country = Annotated[str, Form("^[A-Z]{2}$", "write a country's two capital letters, such as IN")]
 Filter = Field(default=None, min_length=1, max_length=300)
 
 

@@ -9,17 +9,22 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from redis.asyncio.connection import parse_url
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from redis.asyncio import Redis
 
 from ledger.errors import WrongCall
+from schemas.fields import Form
 
 PREFIX = "QUOTA_"
 _KUBERNETES = re.compile(r"^QUOTA_LEDGER_(SERVICE_|PORT)")
 """What Kubernetes puts beside a service named quota-ledger: none of ours, so passed over."""
 
-TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+_DATABASE = re.compile(r"(/\d*)?", re.ASCII)
+"""The path of a Redis's address: redis-py takes any other for database 0, or for a part of the host."""
+
+TopicName = Annotated[str, Form(r"^[A-Za-z0-9._-]{1,249}$", "write up to 249 letters of a to z, digits, dots, _ and -")]
 """What Kafka takes for a topic's name."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -32,7 +37,9 @@ class Settings(BaseModel):
 
     kafka_bootstrap: str = "127.0.0.1:9092"
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    ledger: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "main"
+    ledger: Annotated[
+        str, Form(r"^[A-Za-z0-9_.-]{1,64}$", "write up to 64 letters of a to z, digits, dots, _ and -")
+    ] = "main"
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     policy: str = "annual-50k"
@@ -45,7 +52,7 @@ class Settings(BaseModel):
     topic_rejected: TopicName = "shipments.rejected"
     topic_alerts: TopicName = "alerts"
     topic_settings: TopicName = "quota.settings"
-    kafka_api_version: Annotated[str, Field(pattern=r"^(\d+\.\d+)?$")] = ""
+    kafka_api_version: Annotated[str, Form(r"^(\d+\.\d+)?$", "write two numbers, such as 2.3")] = ""
     kafka_session_s: Annotated[float, Field(ge=1, le=300)] = 10.0
     state_dir: Annotated[Path, Field(validate_default=True)] = Path("~/.local/state/quota-ledger")
 
@@ -54,15 +61,35 @@ class Settings(BaseModel):
     def _home(cls, folder: Path) -> Path:
         return folder.expanduser()
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: Any, info: ValidationInfo) -> Any:
+        """A variable that somebody forgot to fill is not taken for the default: `up` would keep nothing, say."""
+        assert info.field_name is not None
+        if isinstance(value, str) and not value.strip() and cls.model_fields[info.field_name].default != "":
+            raise ValueError("it is empty; give it a value, or leave it out")
+        return value
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _brokers(cls, text: str) -> str:
+        """Brokers with nothing but a comma between."""
+        return ",".join(parse_bootstrap(text))
+
     @field_validator("redis_url")
     @classmethod
     def _an_address(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
         try:
-            parse_url(url.get_secret_value())
-        except ValueError:  # its own words may hold a part of the password
-            advice = "write redis://host:port/number, rediss:// or unix://path; signs in a password as %40 for @"
-            raise ValueError(f"it is no address of a Redis; {advice}") from None
-        return url
+            pool = Redis.from_url(text).connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # in memory alone: nothing is called
+            address = urlsplit(text)
+            if address.scheme == "unix" or _DATABASE.fullmatch(address.path):
+                return url
+        except (ValueError, TypeError):  # its own words may hold a part of the password
+            pass
+        advice = "write redis://host:port/number, rediss:// or unix://path; signs in a password as %40 for @"
+        raise ValueError(f"it is no address of a Redis; {advice}; behind a ? only what redis-py knows")
 
     @property
     def on_loopback(self) -> bool:
@@ -101,6 +128,21 @@ def load_settings(environment: dict[str, str] | None = None, **defaults: Any) ->
         wrong = failure.errors(include_url=False, include_input=False)[0]
         name = str(wrong["loc"][0])
         raise WrongCall(f"{PREFIX}{name.upper()}: {wrong['msg'].removeprefix('Value error, ')}") from None
+
+
+def parse_bootstrap(text: str) -> list[str]:
+    """The brokers that `QUOTA_KAFKA_BOOTSTRAP` names, each `host:port`.
+
+    Raises:
+        ValueError: one of them is no `host:port`, or there is none; the message repeats no password.
+    """
+    brokers = [broker.strip() for broker in text.split(",") if broker.strip()]
+    for broker in brokers or [""]:
+        host, _, port = broker.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_536 or "@" in broker or "/" in broker:  # noqa: PLR2004
+            shown = "an address with a password or a path" if "@" in broker or "/" in broker else repr(broker)
+            raise ValueError(f"found {shown}; write host:port, several with commas between")
+    return brokers
 
 
 def make_state_dir(folder: Path) -> None:

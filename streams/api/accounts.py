@@ -12,6 +12,7 @@ from ledger.book.account import AccountBalance
 from ledger.book.read import Reader
 from ledger.errors import WrongCursor
 from ledger.rules.quota_status import meter_status
+from schemas.fields import Form
 from schemas.meter_status import MeterKind, MeterList
 from streams.api.answers import check_country, policy_in_force
 from streams.api.csv_answer import DOCUMENTED, Format
@@ -22,6 +23,8 @@ from streams.api.problems import documented
 
 router = APIRouter(prefix="/v1/accounts", tags=["quotas"])
 
+_PERIODS = "`2026` (lpp), `2026-Q1` (nveu), `total` (uveu)"
+_Period = Annotated[str, Form("^([0-9]{4}(-Q[1-4])?|total)$", f"write one such as {_PERIODS}".replace("`", ""))]
 _KINDS: tuple[MeterKind, ...] = get_args(MeterKind)
 
 
@@ -31,13 +34,7 @@ async def list_accounts(
     parts: PartsHere,
     *,
     kind: Annotated[MeterKind | None, Query(description="only of this meter")] = None,
-    period: Annotated[
-        str | None,
-        Query(
-            description="only of this one: `2026` (lpp), `2026-Q1` (nveu), `total` (uveu)",
-            pattern="^([0-9]{4}(-Q[1-4])?|total)$",
-        ),
-    ] = None,
+    period: Annotated[_Period | None, Query(description=f"only of this one: {_PERIODS}")] = None,
     country: Annotated[
         str | None,
         Query(

@@ -115,7 +115,7 @@ def _settings() -> tuple[Settings, bool]:
 def _refuse_what_is_lacking(settings: Settings, *, sample: bool) -> None:
     """Raise WrongCall with everything that is still to be set, before anything is made or started."""
     lacking = []
-    if settings.secret_key is None or not settings.secret_key.get_secret_value():
+    if settings.secret_key is None:
         lacking.append("set QUOTA_SECRET_KEY to a long random text, under which webhook secrets are encrypted; keep it")
     if sample and settings.auth == "required":
         lacking.append("set QUOTA_AUTH=off, for --sample calls the endpoint without a key; or leave out --sample")

@@ -233,7 +233,7 @@ def _checked(stated: dict[str, Any]) -> WebhookRequest:
         return WebhookRequest.model_validate(stated)
     except ValidationError as failure:
         wrong = failure.errors(include_url=False, include_input=False)[0]
-        raise WrongCall(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None
+        raise WrongCall(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg'].removeprefix('Value error, ')}") from None
 
 
 def _moment(text: str) -> datetime:

@@ -136,6 +136,13 @@ def test_a_state_folder_that_cannot_be_made_ends_with_2(run, command, files):
     assert "cannot be made: Not a directory" in done.stderr
 
 
+def test_a_webhook_for_no_country_is_answered_with_what_to_write(run):
+    done = run("webhooks", "add", "https://example.com/hook", "--country", "India")
+
+    assert done.exit_code == 2
+    assert done.stderr == "quota-ledger: countries.0: write a country's two capital letters, such as IN\n"
+
+
 @pytest.mark.parametrize("topic", ["SHIPMENTS", "REJECTED", "ALERTS", "SETTINGS"])
 @pytest.mark.parametrize("name", ["", "two words", "x" * 250])
 def test_a_name_that_no_topic_can_have_ends_with_2(run, topic, name):

@@ -15,7 +15,7 @@ from ledger.book.script import connect
 from ledger.rules.adoptions import Rulebook
 from schemas.decision import Decision
 from schemas.quota_status import Freshness
-from streams.kafka.producer import close_producer, make_producer, parse_bootstrap, send_all
+from streams.kafka.producer import close_producer, make_producer, send_all
 from streams.settings import Settings
 from tests.parts import wait_until
 
@@ -69,7 +69,7 @@ class LiveDesk:
         """Everything on a topic of one partition."""
         place = TopicPartition(topic, 0)
         consumer = KafkaConsumer(
-            bootstrap_servers=parse_bootstrap(self.settings.kafka_bootstrap),
+            bootstrap_servers=self.settings.kafka_bootstrap.split(","),
             api_version=self.settings.api_version,
             group_id=None,
             enable_auto_commit=False,

@@ -11,7 +11,7 @@ from kafka.admin import ConfigResource
 from ledger.errors import LedgerUnavailable, WrongCall
 from streams.embedded.kafka import EmbeddedKafka
 from streams.embedded.valkey import free_port
-from streams.kafka.producer import LazyProducer, close_producer, make_producer, parse_bootstrap, send_all
+from streams.kafka.producer import LazyProducer, close_producer, make_producer, send_all
 from streams.kafka.topics import ensure_topics, missing_topics, planned_topics
 
 
@@ -133,21 +133,6 @@ def test_a_record_larger_than_any_topic_takes_is_a_wrong_call(make_settings):
     with pytest.raises(WrongCall, match=settings.topic_shipments):
         producer.send_all(settings.topic_shipments, [(None, b"x" * 3_000_000, [])])
     producer.close()
-
-
-@pytest.mark.parametrize(
-    "text", ["", "localhost", "kafka:0", "kafka:99999", "kafka://kafka:9092", "user:pass@kafka:9092"]
-)
-def test_a_bootstrap_that_is_none_is_refused_without_repeating_a_password(text):
-    with pytest.raises(WrongCall, match="QUOTA_KAFKA_BOOTSTRAP") as failure:
-        parse_bootstrap(text)
-
-    assert "pass@" not in str(failure.value)
-    assert "host:port" in str(failure.value)
-
-
-def test_a_bootstrap_may_name_several_brokers():
-    assert parse_bootstrap("a:1, [::1]:9092 ,b:2") == ["a:1", "[::1]:9092", "b:2"]
 
 
 def test_missing_topics_are_made_as_planned_and_existing_ones_left(make_settings, kafka, ledger):

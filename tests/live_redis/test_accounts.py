@@ -116,3 +116,12 @@ async def test_what_cannot_be_asked_is_422_and_says_what(desk, wrong):
 
     assert answer.status_code == 422
     assert next(iter(wrong)) in answer.text
+
+
+@pytest.mark.parametrize("period", ["foo", "", "2026-Q5", "2025-2027", "2026\n"])
+async def test_a_period_that_no_meter_has_is_answered_with_what_one_looks_like(desk, period):
+    answer = await desk.http.get("/v1/accounts", params={"period": period})
+
+    advice = "write one such as 2026 (lpp), 2026-Q1 (nveu), total (uveu)"
+    assert answer.json()["errors"] == [{"reason": "bad_value", "field": "period", "advice": advice}]
+    assert answer.json()["detail"] == f"period: {advice}"
