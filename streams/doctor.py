@@ -130,7 +130,9 @@ async def _of_ledger(settings: Settings, redis: Redis, log: Log | None, now: Cal
         remembered = await position.remembered(list(log.identity))
         items += look_at_log(log, remembered, await position.checkpoints(list(log.begins)))
     stopped, closure, freshness = await reader.stopped_workers(), await reader.closure(), await reader.freshness()
-    items += look_at_workers(stopped, closure, freshness)
+    looked_at = await reader.looked_at()
+    unwatched_s = None if looked_at is None else (now() - looked_at).total_seconds()
+    items += look_at_workers(stopped, closure, freshness, unwatched_s)
     policy = await reader.policy()
     shipped = None
     if policy is not None and policy.id in shipped_policies():
@@ -226,26 +228,31 @@ def look_at_log(log: Log, remembered: Mapping[str, str], checkpoints: Mapping[st
     return items or [Check(part="log", state="ok", told="it is the ledger's, and holds all that comes next")]
 
 
-def look_at_workers(stopped: Sequence[str], closure: Closure | None, freshness: Freshness) -> list[Check]:
+def look_at_workers(
+    stopped: Sequence[str], closure: Closure | None, freshness: Freshness, unwatched_s: float | None
+) -> list[Check]:
     """Whether somebody applies what comes.
 
     Args:
         stopped: why workers stay out of the group.
         closure: the adoption that the ledger is closed for.
         freshness: how far it has read.
+        unwatched_s: since when no worker has looked at the topic; None if none ever has: a ledger that is being set up.
     """
     items = [Check(part="ledger", state="wrong", told=why, advice='README, "When it stops"') for why in stopped]
     if closure is not None:
         items.append(Check(part="ledger", state="warning", told=closure.sentence()))
-    if freshness.lag_s is None:
+    if unwatched_s is None or freshness.lag_s is None:
         advice = "start a worker: quota-ledger worker"
         items.append(Check(part="ledger", state="warning", told="no worker has looked at the topic yet", advice=advice))
+    elif unwatched_s > ENDS_TRUSTED.total_seconds():
+        told = f"no worker has looked at the topic for {unwatched_s:,.0f} s: nothing is applied, and no alert is told"
+        items.append(
+            Check(part="ledger", state="wrong", told=told, advice="see whether a worker runs, and what it says")
+        )
     elif freshness.lag_s > ENDS_TRUSTED.total_seconds():
         told = f"{freshness.lag_records:,} records are not applied, for {freshness.lag_s:,.0f} s"
-        if not freshness.lag_records:
-            told = f"no worker has looked at the topic for {freshness.lag_s:,.0f} s"
-        advice = "see whether a worker runs, and what it says"
-        items.append(Check(part="ledger", state="warning", told=told, advice=advice))
+        items.append(Check(part="ledger", state="warning", told=told, advice="see what the workers' logs say"))
     else:
         told = f"{freshness.lag_records:,} records wait to be applied"
         items.append(Check(part="ledger", state="ok", told=told))

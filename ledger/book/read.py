@@ -111,6 +111,10 @@ class Reader:
             lag_s = max(lag_s, (now - seen_at).total_seconds())
         return Freshness(applied_at=applied_at, lag_records=lag, lag_s=max(0.0, lag_s))
 
+    async def looked_at(self) -> datetime | None:
+        """When a worker last looked at the end of the topic; None if none has."""
+        return _moment(await asked(self._redis.hget(self._keys.meta, "ends_seen_at")))
+
     async def stopped_workers(self) -> list[str]:
         """Why a worker stays out of the group, for every partition it gave up at its present checkpoint."""
         meta = await asked(self._redis.hgetall(self._keys.meta))

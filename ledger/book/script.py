@@ -9,8 +9,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ledger.errors import LedgerUnavailable
@@ -43,6 +43,8 @@ async def asked(answer: Any) -> Any:
     """
     try:
         return await answer
+    except AuthenticationError as failure:
+        raise LedgerUnavailable(f"Redis refuses the user or the password in QUOTA_REDIS_URL: {failure}") from failure
     except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as failure:
         raise LedgerUnavailable(f"Redis does not answer: {failure}") from failure
     except NoPermissionError as failure:

@@ -82,22 +82,26 @@ def test_a_log_that_is_not_the_ledgers_or_lacks_what_comes_next_is_wrong(remembe
 def test_that_nobody_applies_what_comes_is_told():
     moment = datetime(2026, 11, 22, tzinfo=UTC)
 
-    def lag(records, seconds):
-        return look_at_workers([], None, Freshness(applied_at=moment, lag_records=records, lag_s=seconds))
+    def lag(records, seconds, unwatched_s):
+        freshness = Freshness(applied_at=moment, lag_records=records, lag_s=seconds)
+        return look_at_workers([], None, freshness, unwatched_s)
 
-    assert told(*lag(0, 0.0), *lag(3, 2.0)) == [
+    nobody = "no worker has looked at the topic for 61 s: nothing is applied, and no alert is told"
+    assert told(*lag(0, 0.0, 1.0), *lag(3, 2.0, 2.0)) == [
         ("ok", "0 records wait to be applied"),
         ("ok", "3 records wait to be applied"),
     ]
-    assert told(*lag(0, 61.0), *lag(7, 61.0), *lag(None, None)) == [
-        ("warning", "no worker has looked at the topic for 61 s"),
+    assert told(*lag(0, 61.0, 61.0), *lag(7, 90.0, 61.0)) == [("wrong", nobody)] * 2
+    assert told(*lag(7, 61.0, 1.0), *lag(None, None, None)) == [
         ("warning", "7 records are not applied, for 61 s"),
         ("warning", "no worker has looked at the topic yet"),
     ]
     closure = Closure(number=1, policy_id="p", policy_sha256="0" * 64, since=moment)
     states = [
         one.state
-        for one in look_at_workers(["w: a reason"], closure, Freshness(applied_at=moment, lag_records=0, lag_s=0.0))
+        for one in look_at_workers(
+            ["w: a reason"], closure, Freshness(applied_at=moment, lag_records=0, lag_s=0.0), 1.0
+        )
     ]
     assert states == ["wrong", "warning", "ok"]
 

@@ -12,6 +12,7 @@ from ledger.book.kept_settings import KeptSettings
 from ledger.book.outbox import Outbox
 from ledger.book.position import Position
 from ledger.book.read import Reader
+from ledger.book.script import asked
 from ledger.book.setting import Setting
 from ledger.book.today import Today
 from ledger.errors import LedgerUnavailable
@@ -49,6 +50,15 @@ async def user(any_redis):
     yield client_of
     for client in clients:
         await client.aclose()
+
+
+async def test_a_wrong_password_is_told_as_one_and_not_as_a_redis_that_is_away(user):
+    place = (await user("worker")).get_connection_kwargs()
+    for name, password in (("worker", "another"), ("nobody", PASSWORD)):
+        redis = Redis(host=place["host"], port=place["port"], username=name, password=password)
+        with pytest.raises(LedgerUnavailable, match="refuses the user or the password in QUOTA_REDIS_URL"):
+            await asked(redis.ping())
+        await redis.aclose()
 
 
 async def test_the_worker_can_post_tell_and_keep_settings(user, ledger):
