@@ -187,7 +187,8 @@ def test_each_meter_tells_of_its_own_levels(kind, holdings, used, told):
     assessment = assess(event, DIFFUSION)
     first = assessment.charges[0]
     standing = {(first.account, first.period): (used - H100, 0, {})}
-    alerts = foreseen_alerts(event, assessment, assessment.charges, DIFFUSION, standing=standing, at=AT, tier=2)
+    told_of = {"standing": standing, "at": AT, "tier": 2, "measured_since": lambda *_: DIFFUSION.sha256}
+    alerts = foreseen_alerts(event, assessment, assessment.charges, DIFFUSION, **told_of)
 
     assert [(a.kind, a.severity, a.level) for a in alerts if a.account == first.account and a.level] == told
     for alert in alerts:
