@@ -457,7 +457,10 @@ def _in_words(wrong: ErrorDetails) -> Wrong:
     if wrong["type"] == "missing":
         return place, " is missing; state it"
     if wrong["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(wrong["loc"][-1]), _known_keys(), n=1)
+        known = _known_keys()
+        if keys[-1] in known:
+            return place, " is a key of other tables; leave it out"
+        near = difflib.get_close_matches(str(keys[-1]), known, n=1)
         return place, " is no key of a policy" + (f"; did you mean {near[0]}?" if near else "; leave it out")
     shown = given if len(str(given)) <= 80 else "a table"  # noqa: PLR2004  longer ones help nobody
     return place, f": found {shown!r}; {wrong['msg'].removeprefix('Value error, ')}"

@@ -185,6 +185,11 @@ def test_the_sha256_covers_countries_chips_and_policy(part):
         ("2026-02-03", "07:30:00", r"tiers\.1\.valid_from: found '07:30:00'"),
         ('source = "S10"', 'source = "Q10"', r"tiers\.1\.source: 'Q10' begins with no key of sources\.csv"),
         ('"D:1", "D:5"', '"D1", "D:5"', r"groups\.1\.groups\.0: found 'D1'; write a Country Group, such as D:5 or B"),
+        (
+            "[license]",
+            "[license]\nvalid_from = 2026-01-01",
+            "license.valid_from is a key of other tables; leave it out",
+        ),
         ('id = "annual-50k"', "", "id is missing; state it"),
         ('id = "annual-50k"', "id = ", "not TOML"),
     ],
