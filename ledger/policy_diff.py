@@ -58,7 +58,7 @@ def said_on(policy: Policy, day: date) -> Mapping[Subject, Said]:
         said[name, ""].append({name: getattr(policy.text, name)})
     for entry in entries(policy):
         if entry.holds(day) and entry.place not in _BY_COUNTRY:
-            said[entry.place, ""].append(entry.says)
+            said[entry.place, ""].append({name: _in_order(value) for name, value in entry.says.items()})
     for country in policy.countries:
         standing = policy.standing(country, day)
         said["tier", country].append({"tier": standing.tier, "cap_tpp": standing.cap_tpp})
@@ -68,8 +68,15 @@ def said_on(policy: Policy, day: date) -> Mapping[Subject, Said]:
             said["license.named", country].append({"license": "by name", "listed": listed})
     for part in policy.catalogue.parts:
         counted = {"tpp_each": part.tpp, "eccn": part.eccn, "ascend": part.ascend, "prc_origin": part.prc_origin}
-        said["part", part.name].append(counted | {"names": list(part.names)})
+        size = {"die_area_mm2": part.die_area_mm2 and float(part.die_area_mm2), "ics_per_item": part.ics_per_item}
+        sold = {"data_center": part.data_center, "names": list(part.names)}
+        said["part", part.name].append(counted | size | sold)
     return said
+
+
+def _in_order(value: Any) -> Any:
+    """A list of channels or Country Groups says the same in any order."""
+    return sorted(value) if isinstance(value, list) else value
 
 
 _Span = tuple[Subject, date, date, Said, Said]

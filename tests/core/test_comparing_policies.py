@@ -213,6 +213,24 @@ def test_chips_of_ones_own_are_differences_too(tmp_path):
     assert {item.what for item in found} == {"part"}
 
 
+def test_what_decides_the_class_of_a_part_that_is_stated_with_more_tpp_is_a_difference(tmp_path):
+    own = tmp_path / "own.csv"
+    own.write_text("vendor,model,tpp,die_area_mm2,data_center\nAcme,Thinker 1,1000,{},{}\n".format(10, "true"))
+    one = load_policy("annual-50k", chips=own)
+    own.write_text("vendor,model,tpp,die_area_mm2,data_center\nAcme,Thinker 1,1000,{},{}\n".format(2000.5, "false"))
+    [item] = difference(one, load_policy("annual-50k", chips=own)).items
+    differing = {name for name, said in item.policy[0].items() if item.against[0][name] != said}
+
+    assert (item.what, item.of, differing) == ("part", ["Acme Thinker 1"], {"die_area_mm2", "data_center"})
+
+
+def test_the_order_in_which_channels_are_listed_is_no_difference(tmp_path):
+    one = written(tmp_path, '[channels]\ndebit_country = ["none", "license"]\n', "one.toml")
+    other = written(tmp_path, '[channels]\ndebit_country = ["license", "none"]\n', "other.toml")
+
+    assert difference(one, other).items == []
+
+
 COUNTRIES = sorted(POLICIES["annual-50k"].countries)
 BOUNDARIES = boundaries(*POLICIES.values())[1:]
 DAYS = st.dates(date(2019, 1, 1), date(2029, 1, 1)) | st.sampled_from(BOUNDARIES + [day - DAY for day in BOUNDARIES])
