@@ -60,7 +60,7 @@ def _by_name(named: NamedCountry, case: Case) -> Answer:
     """A country outside the zone that needs one by name, except for listed parties and their subsidiaries."""
     consignee, country = case.data.get("consignee"), case.destination.name
     parent = consignee.get("ultimate_parent") if consignee else None
-    parties = {normalised(party.get("name") or "") for party in (consignee, parent) if party}
+    parties = {normalised(party.get("name") or "") for party in (consignee, parent) if party} - {""}
     for listed in named.listed:
         for name in listed.names:
             if normalised(name) in parties and listed.holds(case.day):

@@ -3,7 +3,7 @@
 import pytest
 
 from ledger.policy import load_policy
-from ledger.policy_document import CHANNELS
+from ledger.policy_document import CHANNELS, POLICIES
 from ledger.rules.assess import assess
 from ledger.rules.license import license_required
 from ledger.rules.reasons import rules_that_spoke
@@ -138,6 +138,16 @@ def test_of_several_entries_that_name_a_country_the_last_that_holds_counts(tmp_p
         return needed, because[1].rpartition(" ")[2]
 
     assert (answer("2026-06-30"), answer("2026-07-01")) == ((False, "[S2]"), (True, "[S3]"))
+
+
+def test_a_listed_name_without_a_word_that_counts_is_not_that_of_every_buyer_without_a_name(tmp_path):
+    text = (POLICIES / "december-2024.toml").read_text()
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace('"G42", "Core42"', '"The"'))
+
+    assert (
+        required(load_policy(str(path)), destination="AE", shipped_at=on("2026-07-10"), consignee={"id": "x"}) is True
+    )
 
 
 def test_an_answer_names_its_rule_and_source():
