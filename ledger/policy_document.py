@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from ledger.errors import WrongCall
+from ledger.folding import shorten
 from ledger.periods import begins_quarter, ends_quarter, period_kind
 from schemas.decision import Tier
 from schemas.shipment_event import TPP_MAX
@@ -325,8 +326,11 @@ def find_policy(id_or_path: str, beside: Path | None = None) -> Path:
     if id_or_path in shipped_policies():
         return POLICIES / f"{id_or_path}.toml"
     path = (beside or Path()) / id_or_path
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as failure:
+        raise WrongCall(f"{shorten(id_or_path)} cannot be read: {failure.strerror}") from None
     near = difflib.get_close_matches(id_or_path, shipped_policies(), n=1)
     hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(shipped_policies())}, or a file's path"
     raise WrongCall(f"there is no policy {id_or_path!r}; {hint}")
@@ -349,13 +353,14 @@ def read_stated(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any
     file = shown_name(path)
     if not isinstance(base, str):
         raise WrongCall(f"{file}: extends: found {base!r}; write a policy's id or path")
-    if path in extended_by:
+    file_itself = path.resolve()
+    if file_itself in extended_by:
         raise WrongCall(f"{file}: extends: {base!r} extends this file in turn; leave one of the two out")
     try:
         found = find_policy(base, path.parent)
     except WrongCall as failure:
         raise WrongCall(f"{file}: extends: {failure}") from None
-    inherited = read_stated(found, (*extended_by, path))
+    inherited = read_stated(found, (*extended_by, file_itself))
     return _on_top({name: value for name, value in inherited.items() if name not in _OWN}, stated, added=_ADDED)
 
 

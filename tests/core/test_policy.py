@@ -237,6 +237,16 @@ def test_limits_of_validated_end_users_are_of_whole_quarters_and_have_an_end(tmp
         loaded_from(tmp_path, f"{before}[[channels.nveu.caps]]{last.replace(old, new)}")
 
 
+def test_a_file_that_extends_itself_by_a_way_around_is_refused(tmp_path):
+    with pytest.raises(WrongCall, match="extends this file in turn"):
+        loaded_from(tmp_path, f'extends = "../{tmp_path.name}/mine.toml"\nid = "mine"\ntitle = "Mine"\n')
+
+
+def test_a_path_that_cannot_be_looked_at_is_a_wrong_call():
+    with pytest.raises(WrongCall, match="cannot be read: File name too long"):
+        load_policy("x" * 5000)
+
+
 def test_a_licence_zone_names_groups_that_some_country_is_in(tmp_path):
     zone = 'extends = "december-2024"\nid = "mine"\ntitle = "Mine"\nlicense.inside = ["D:6"]\n'
     with pytest.raises(WrongCall, match=r"mine\.toml: license\.inside: no country is in a Country Group 'D:6'"):
