@@ -179,7 +179,8 @@ class Policy:
         cap_tpp = {1: None, 2: cap.tpp if cap else None, 3: 0}[tier]
         rules = [(f"{name} is in Tier {tier}: {reason}", source)]
         if tier == 2 and cap:  # noqa: PLR2004  a tier's number is its name
-            rules.append((f"a Tier-2 country may use {cap.tpp:,} TPP {self._periods.phrase}", self.cite(cap)))
+            who = "a Tier-2 country" if cap.countries is None else name
+            rules.append((f"{who} may use {cap.tpp:,} TPP {self._periods.phrase}", self.cite(cap)))
         return Standing(
             country=country,
             name=name,

@@ -273,12 +273,16 @@ def test_a_later_cap_for_one_country_and_some_days_stands_over_the_general_one(t
         TEXT
         + '\n[[caps]]\ncountries = ["IN"]\ntpp = 1\nvalid_from = 2026-07-01\nvalid_to = 2026-12-31\nsource = "S1"\n'
     )
-    policy = loaded_from(tmp_path, text.replace("[detection.tier3]", "[detection.tier3]"))
+    policy = loaded_from(tmp_path, text)
 
     assert policy.cap_on("IN", date(2026, 6, 30)) == CAP
     assert policy.cap_on("IN", date(2026, 7, 1)) == 1
     assert policy.cap_on("IN", date(2027, 1, 1)) == CAP
     assert policy.cap_on("MY", date(2026, 7, 1)) == CAP
+    assert [policy.standing(country, date(2026, 7, 1)).rules[1] for country in ("IN", "MY")] == [
+        ("India may use 1 TPP in a calendar year", "90 FR 4544 [S1]"),
+        ("a Tier-2 country may use 791,600,000 TPP in a calendar year", "Press (30 Apr 2025) [PRESS-50K]"),
+    ]
 
 
 EXTENDED = 'extends = "annual-50k"\nid = "mine"\ntitle = "Mine"\n'
