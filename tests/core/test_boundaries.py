@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.policy import load_policy
+from ledger.policy_diff import difference
 from ledger.rules.assess import assess
 from ledger.rules.channels import limits_of
 from ledger.rules.license import license_required
@@ -164,3 +165,40 @@ def test_whatever_is_watched_for_is_watched_for_on_the_days_that_a_policy_states
 
     assert before != first
     assert (first, before) == (last, after)
+
+
+SOME_DAYS = "valid_from = 2026-04-02\nvalid_to = 2026-04-28\n"
+AROUND = [date(2026, 4, 1), date(2026, 4, 2), date(2026, 4, 28), date(2026, 4, 29), date(2026, 6, 30), date(2026, 7, 1)]
+
+
+@pytest.mark.parametrize(
+    ("base", "text"),
+    [
+        ("annual-50k", f'[[caps]]\ncountries = ["IN"]\ntpp = 5\nsource = "S1"\n{SOME_DAYS}'),
+        ("annual-50k", f'[[tiers]]\ncountries = ["DE"]\ntier = 3\nreason = "so"\nsource = "S1"\n{SOME_DAYS}'),
+        ("annual-50k", f"[detection.weights]\n{SOME_DAYS}"),
+        ("annual-50k", f'[[detection.ascend.basis]]\nbasis = "risk"\nsource = "S1"\n{SOME_DAYS}'),
+        ("annual-50k", '[channels]\ndebit_country = ["license", "nveu"]\n'),
+        ("annual-50k", "[detection]\nprc_chip = false\n"),
+        ("december-2024", f'[[regimes]]\nid = "x"\nstatus = "repealed"\nsource = "S1"\n{SOME_DAYS}'),
+        ("december-2024", f'[[groups]]\ncountries = ["IN"]\ngroups = ["D:4"]\nsource = "S1"\n{SOME_DAYS}'),
+        ("december-2024", f'[[license.named]]\ncountries = ["IN"]\nsource = "S1"\n{SOME_DAYS}'),
+        ("december-2024", '[license]\nrule = "tier-3"\nsource = "S1"\n'),
+        ("diffusion-2025", "[channels]\nnveu = false\n"),
+        (
+            "diffusion-2025",
+            '[[channels.nveu.caps]]\nvalid_from = 2026-04-01\nvalid_to = 2026-06-30\ntpp = 1\nsource = "S1"\n',
+        ),
+    ],
+)
+def test_two_policies_are_said_to_differ_on_the_days_on_which_some_answer_differs_and_on_no_other(tmp_path, base, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'extends = "{base}"\nid = "mine"\ntitle = "Mine"\n{text}')
+    one, other = POLICIES[base], load_policy(str(path))
+    spans = [(item.valid_from or date.min, item.valid_to or date.max) for item in difference(one, other).items]
+    told = {day for day in AROUND if any(first <= day <= last for first, last in spans)}
+
+    assert told == {
+        day for day in AROUND if any(answer(one, name, day) != answer(other, name, day) for name in SHIPMENTS)
+    }
+    assert told
