@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from cryptography.fernet import Fernet
 from redis import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from streams.embedded.children import Child, end_all
 from streams.embedded.valkey import free_port, installed_program
@@ -129,7 +129,7 @@ def start_kafka(home, register, ports):
 
 def start_redis(home, register, port):
     """Redis by the commands of its container, which give its users their passwords."""
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     exchanged = {
         "docker-entrypoint.sh valkey-server": str(installed_program()),
         "/tmp/users.acl": str(home / "users.acl"),
@@ -146,7 +146,7 @@ def start_redis(home, register, port):
 
     def is_up():
         try:
-            with Redis(port=port) as redis:
+            with Redis(port=port, username="health", password="any") as redis:
                 return redis.ping()
         except RedisError:
             return False
@@ -187,10 +187,11 @@ def test_the_services_start_tell_their_health_ask_for_keys_and_stop(machine, sta
             assert redis.ping()
             with pytest.raises(NoPermissionError):
                 redis.execute_command(*foreign)
-    with Redis(port=int(machine.exchanged["valkey:6379"].rpartition(":")[2])) as redis:
-        assert redis.ping()
-        with pytest.raises(NoPermissionError):
-            redis.hgetall("quota:{main}:balances")
+    port = int(machine.exchanged["valkey:6379"].rpartition(":")[2])
+    with Redis(port=port) as redis, pytest.raises(AuthenticationError):
+        redis.ping()
+    with Redis(port=port, username="health", password="any") as redis, pytest.raises(NoPermissionError):
+        redis.hgetall("quota:{main}:balances")
 
     settings = machine.settings("worker")
     assert len(missing_topics(settings)) == 4
@@ -218,3 +219,19 @@ def test_the_services_start_tell_their_health_ask_for_keys_and_stop(machine, sta
     end_all(children, patience_s=PATIENCE_S)
     assert {child.name: child.exit_code() for child in children} == {"worker": 0, "sender": 0, "api": 0}
     assert time.monotonic() - began < PATIENCE_S < float(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
+
+
+def test_redis_started_again_has_what_a_script_wrote_to_several_keys(tmp_path, register):
+    if installed_program() is None:
+        pytest.skip("needs redis-server")
+    port, keys = free_port(), ("quota:{main}:balances", "quota:{main}:meta")
+    password = PASSWORDS["VALKEY_WORKER_PASSWORD"]
+    write = "#!lua\nfor _, key in ipairs(KEYS) do redis.call('hset', key, 'a', ARGV[1]) end"
+    for number in ("1", "2"):
+        child = start_redis(tmp_path / "valkey", register, port)
+        with Redis(port=port, username="worker", password=password, decode_responses=True) as redis:
+            before = [redis.hget(key, "a") for key in keys]
+            redis.eval(write, len(keys), *keys, number)
+        end_all([child])
+
+        assert before == ([None, None] if number == "1" else ["1", "1"]), child.log_tail()
