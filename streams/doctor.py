@@ -155,9 +155,13 @@ def look_at_redis(told: Mapping[str, Any], ahead_s: float) -> list[Check]:
         say("wrong", f"it is version {compatible}", f"use Redis {REDIS_MIN[0]}.{REDIS_MIN[1]} or newer, or Valkey")
     if (eviction := told.get("maxmemory_policy", "noeviction")) != "noeviction":
         say("wrong", f"it evicts keys ({eviction}): balances vanish", "set maxmemory-policy noeviction")
+    if told.get("role") == "slave":
+        primary = f"{told.get('master_host')}:{told.get('master_port')}"
+        say("wrong", f"it is a replica of {primary}, and takes no postings", "set QUOTA_REDIS_URL to the primary")
     used, room = int(told.get("used_memory", 0)), int(told.get("maxmemory", 0))
     if room and used > _MEMORY_FULL * room:
-        say("warning", f"{used / room:.0%} of its maxmemory is used", "raise maxmemory: a full Redis takes no postings")
+        state = "wrong" if used >= room else "warning"
+        say(state, f"{used / room:.0%} of its maxmemory is used", "raise maxmemory: a full Redis takes no postings")
     if not int(told.get("aof_enabled", 0)):
         advice = "set appendonly yes: without, each start of Redis fills the ledger anew from the topics"
         say("warning", "it keeps no append-only file", advice)

@@ -11,7 +11,7 @@ from kafka.errors import KafkaError
 from streams.kafka.producer import BLOCK_MAX_S, clean_client
 from streams.settings import Settings
 
-_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(10 * 365 * 86_400_000)}
 """Deletions stay for ten years: a worker that was away for long still hears of them."""
 
@@ -79,11 +79,11 @@ def forgetful(settings: Settings) -> str | None:
     configs = topic_configs(settings, [topic])
     if configs is None:
         return None
-    kept = {name: configs[topic][name] for name in ("cleanup.policy", "retention.ms", "retention.bytes")}
-    if kept == {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}:
+    kept = {name: configs[topic][name] for name in _FOR_EVER}
+    if kept == _FOR_EVER:
         return None
-    told = ", ".join(f"{name}={value}" for name, value in kept.items())
-    return f"topic {topic} may forget shipments ({told}), and Redis cannot be filled again: set both retentions to -1"
+    told, wanted = (", ".join(f"{name}={value}" for name, value in some.items()) for some in (kept, _FOR_EVER))
+    return f"topic {topic} may forget shipments ({told}), and Redis cannot be filled again: set {wanted}"
 
 
 def topic_configs(settings: Settings, topics: Sequence[str]) -> dict[str, dict[str, str]] | None:

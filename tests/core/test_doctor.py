@@ -14,7 +14,7 @@ from streams.settings import Settings
 
 WELL = {"redis_version": "7.2.4", "aof_enabled": 1, "maxmemory_policy": "noeviction", "maxmemory": 0}
 SETTINGS = Settings()
-CONFIGS = {plan.name: {"cleanup.policy": "delete"} | plan.configs for plan in planned_topics(SETTINGS)}
+CONFIGS = {plan.name: plan.configs for plan in planned_topics(SETTINGS)}
 LOG = Log([], CONFIGS, {"cluster_id": "c"}, {"shipments:0": 0}, {"shipments:0": 50})
 
 
@@ -28,6 +28,13 @@ def told(*items):
         ({"redis_version": "6.2.14"}, 0, "wrong", "version 6.2.14"),
         ({"maxmemory_policy": "allkeys-lru"}, 0, "wrong", "evicts keys (allkeys-lru)"),
         ({"maxmemory": 100, "used_memory": 95}, 0, "warning", "95% of its maxmemory"),
+        ({"maxmemory": 100, "used_memory": 100}, 0, "wrong", "100% of its maxmemory"),
+        (
+            {"role": "slave", "master_host": "a", "master_port": 1},
+            0,
+            "wrong",
+            "a replica of a:1, and takes no postings",
+        ),
         ({"aof_enabled": 0}, 0, "warning", "no append-only file"),
         ({"aof_last_write_status": "err"}, 0, "wrong", "aof_last_write_status=err"),
         ({}, 61.0, "warning", "61 s ahead of"),
@@ -44,17 +51,19 @@ def test_what_is_wrong_with_redis_is_told_with_what_to_do(info, ahead_s, state, 
 
 
 def test_topics_that_are_missing_or_forget_are_told_with_the_command_that_mends_them():
-    found = CONFIGS | {"alerts": {"retention.ms": "604800000", "retention.bytes": "-1"}}
+    found = CONFIGS | {"alerts": CONFIGS["alerts"] | {"retention.ms": "604800000"}}
+    found["shipments"] = CONFIGS["shipments"] | {"cleanup.policy": "compact"}
     found |= {"shipments.rejected": CONFIGS["shipments.rejected"] | {"max.message.bytes": "1048588"}}
     del found["quota.settings"]
     items = look_at_topics(SETTINGS, Log(["quota.settings"], found, {}, {}, {}))
 
     assert told(*items) == [
         ("wrong", "there is no topic quota.settings"),
+        ("warning", "shipments may forget or refuse records (cleanup.policy=compact)"),
         ("warning", "shipments.rejected may forget or refuse records (max.message.bytes=1048588)"),
         ("warning", "alerts may forget or refuse records (retention.ms=604800000)"),
     ]
-    assert items[2].advice.endswith("--entity-name alerts --add-config retention.ms=-1")
+    assert items[3].advice.endswith("--entity-name alerts --add-config retention.ms=-1")
     assert [one.state for one in look_at_topics(SETTINGS, LOG)] == ["ok"]
     more = CONFIGS | {"shipments.rejected": CONFIGS["shipments.rejected"] | {"max.message.bytes": "9999999"}}
     assert [one.state for one in look_at_topics(SETTINGS, Log([], more, {}, {}, {}))] == ["ok"]
