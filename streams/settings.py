@@ -76,6 +76,15 @@ class Settings(BaseModel):
         """Brokers with nothing but a comma between."""
         return ",".join(parse_bootstrap(text))
 
+    @field_validator("topic_rejected", "topic_alerts", "topic_settings")
+    @classmethod
+    def _a_topic_of_its_own(cls, topic: str, info: ValidationInfo) -> str:
+        """Else a worker would read what it writes: a reject tells an alert, which is none of what it reads there."""
+        for other, name in info.data.items():
+            if other.startswith("topic_") and name == topic:
+                raise ValueError(f"{topic} is {PREFIX}{other.upper()} already; each needs a topic of its own")
+        return topic
+
     @field_validator("redis_url")
     @classmethod
     def _an_address(cls, url: SecretStr) -> SecretStr:

@@ -32,6 +32,15 @@ def test_a_text_of_the_wrong_form_is_answered_with_what_to_write_and_not_with_a_
 
 
 @pytest.mark.parametrize(
+    ("first", "second"), [("SHIPMENTS", "ALERTS"), ("SHIPMENTS", "REJECTED"), ("ALERTS", "SETTINGS")]
+)
+def test_one_topic_cannot_be_two(first, second):
+    told = refusal(**{f"QUOTA_TOPIC_{first}": "one", f"QUOTA_TOPIC_{second}": "one"})
+
+    assert told == f"QUOTA_TOPIC_{second}: one is QUOTA_TOPIC_{first} already; each needs a topic of its own"
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "redis://:S3cret@127.0.0.1:6379/zero",
