@@ -116,6 +116,7 @@ def sheet(policy: Policy, on: date, *, whole: bool) -> PolicySheet:
         reserved_counts=policy.reserved_counts,
         on=on,
         period=policy.period_of(on),
+        counts_by=policy.text.period,
         regime=policy.regime_on(on),
         tiers=tiers,
         weak_tiers=weak_tiers,

@@ -57,6 +57,7 @@ class PolicySheet(_Answer):
     reserved_counts: bool = Field(description="whether what is reserved counts as used")
     on: date
     period: str | None
+    counts_by: str = Field(description="what its periods are: `calendar-year`, `quarter`, or one span of years")
     regime: Regime | None
     tiers: dict[Tier, list[str]] = Field(description="the countries of each tier")
     weak_tiers: dict[str, list[str]] = Field(

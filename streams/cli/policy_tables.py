@@ -35,7 +35,7 @@ def policy_sheet(found: PolicySheet) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble((f"{found.policy_id}  ", "bold"), found.title),
         Text(f"SHA-256 {found.policy_sha256}", "dim"),
-        Text(f"on {found.on}: {_regime(found)}; period {found.period or 'none'}"),
+        Text(f"on {found.on}: {_regime(found)}; period {found.period or 'none'}, counted by {found.counts_by}"),
         Text(f"levels {_value(found.levels)} % of the cap; {_counted(found)} counts as used"),
         *_tiers(found),
     ]

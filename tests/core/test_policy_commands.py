@@ -72,6 +72,12 @@ def test_a_day_may_be_asked_for(run, day, tier):
     )
 
 
+def test_what_a_policy_counts_by_is_told_on_a_day_outside_of_it_too(run):
+    shown = run("policy", "show", "diffusion-2025", "--on", "2024-05-01").stdout.splitlines()
+
+    assert shown[2].rstrip() == "on 2024-05-01: no regime; period none, counted by 2025-2027"
+
+
 def test_without_a_name_the_policy_is_shown_that_a_command_goes_by(run):
     done = run(
         "policy", "show", environment={"QUOTA_REDIS_URL": "redis://127.0.0.1:1/0", "QUOTA_POLICY": "diffusion-2025"}
