@@ -136,8 +136,10 @@ def remeasured_alerts(
         policy: the one in force from now on.
         measured_since: since when the limits were those under which the crossing began; a recovery ends one of earlier.
     """
-    country = unchanged.country
-    tier = policy.tier_on(country, at.date())[0] if country is not None and country in policy.countries else None
+    country, period, day = unchanged.country, unchanged.period, at.date()
+    if policy.counts_by(period):
+        day = policy.day_within(period, day)
+    tier = policy.tier_on(country, day)[0] if country is not None and country in policy.countries else None
     return [
         QuotaAlert(
             tier=tier,

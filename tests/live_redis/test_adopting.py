@@ -467,6 +467,18 @@ async def test_a_lower_cap_tells_at_once_which_levels_are_reached_under_it(desk)
     assert sorted((await desk.balance()).crossed) == [75, 90]
 
 
+async def test_an_account_of_a_past_period_is_told_with_the_tier_of_that_period(desk):
+    stated = {"countries": ["DE"], "tier": 2, "valid_to": "2025-12-31", "reason": "as it was", "source": "S1"}
+    tiers = [*ANNUAL.document()["policy"]["tiers"], stated]
+    await desk.ship(950, country="DE", shipped_at=on("2025-06-01"))
+    await desk.adopt(variant(ANNUAL, "as-it-was", caps={"DE": 1000 * H100}, tiers=tiers))
+
+    assert [(one.period, one.level, one.tier) for one in (await desk.alerts())[1:]] == [
+        ("2025", 75, 2),
+        ("2025", 90, 2),
+    ]
+
+
 async def test_the_next_levels_are_told_as_under_the_new_cap_from_the_beginning(desk):
     await desk.ship(950)
     await desk.adopt(LOW)
