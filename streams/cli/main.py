@@ -1,5 +1,9 @@
 """The command `quota-ledger`: joins the groups of commands, and says what went wrong in one line."""
 
+import errno
+import os
+import sys
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -25,7 +29,9 @@ from streams.cli import (
     verify,
     webhooks,
 )
-from streams.cli.exit_codes import exit_code_of
+from streams.cli.exit_codes import FOUND_WRONG, READER_GONE, exit_code_of
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _OneLine(TyperGroup):
@@ -33,10 +39,33 @@ class _OneLine(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            return self._invoke_and_flush(ctx)
         except LedgerError as failure:
             typer.secho(f"quota-ledger: {failure}", err=True, fg=typer.colors.RED)
             raise typer.Exit(exit_code_of(failure)) from None
+        except BrokenPipeError:
+            _drop_output()
+            raise typer.Exit(READER_GONE) from None
+        except OSError as failure:
+            if failure.errno not in _NO_ROOM:
+                raise
+            _drop_output()
+            typer.secho(f"quota-ledger: cannot write: {failure.strerror}", err=True, fg=typer.colors.RED)
+            raise typer.Exit(FOUND_WRONG) from None
+
+    def _invoke_and_flush(self, ctx: Any) -> Any:
+        """Flushed here, and not by an interpreter that is going, what hinders the last lines is told too."""
+        try:
+            return super().invoke(ctx)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Let what cannot be printed go nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(

@@ -3,7 +3,6 @@
 import base64
 from collections import deque
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Literal
 
@@ -26,6 +25,7 @@ from schemas.rejected_record import REJECT_REASONS, RejectedRecord
 from streams.api.answers import assessment_of, policy_in_force
 from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import ask, now, settings_here
+from streams.cli.moment import read_moment
 from streams.cli.reject_tables import parked_sheet, parked_table, replay_table, text_of
 from streams.cli.tables import show, show_json
 from streams.kafka.producer import LazyProducer
@@ -50,17 +50,19 @@ def add_to(app: typer.Typer) -> None:
 def list_rejected(
     *,
     reason: Annotated[str | None, typer.Option(help="Only these, such as unknown_country.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only what was parked then or later, UTC.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only what was parked then or later, such as 2026-11-22T09:00Z.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The newest so many.")] = 100,
     json: Annotated[bool, typer.Option("--json", help="One document.")] = False,
 ) -> None:
     """What was rejected, the newest at the end, and what became of it since."""
     _check_reason(reason)
-    since = since and (since if since.tzinfo else since.replace(tzinfo=UTC))
+    earliest = None if since is None else read_moment("--since", since)
     settings = settings_here()
 
     def asked_for(reject: Reject) -> bool:
-        return (reason is None or reject.reason == reason) and (since is None or reject.parked_at >= since)
+        return (reason is None or reject.reason == reason) and (earliest is None or reject.parked_at >= earliest)
 
     found: deque[Reject] = deque(maxlen=limit)
     replays = Replays()

@@ -1,7 +1,6 @@
 """simulate: what if another policy ruled? Files of events, or the topic, under two policies. Writes nothing."""
 
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from enum import StrEnum
@@ -26,7 +25,7 @@ from streams.cli.tables import show, show_json
 from streams.cli.terminal import Terminal
 from streams.debit_shipments import read_record, source_of_topic
 from streams.kafka.read_log import Log
-from streams.readers.read_file import STDIN, count_lines, read_file
+from streams.readers.read_file import STDIN, count_lines, read_file, standard_input
 from streams.readers.records import BadRecord, GoodRecord
 
 REFUSALS_SHOWN_MAX = 20
@@ -80,7 +79,7 @@ def simulate(
         log = opened.enter_context(Log(settings, settings.topic_shipments)) if from_topic else None
         stdin = opened.enter_context(TemporaryFile()) if STDIN in (files or ()) else None
         if stdin is not None:
-            shutil.copyfileobj(sys.stdin.buffer, stdin)
+            shutil.copyfileobj(standard_input(), stdin)
         if log is not None and log.deleted:
             _console.print(f"topic {log.topic}: {log.deleted:,} records were deleted before now, and are not counted")
         stream = _Stream(log, files or [], stdin)

@@ -23,3 +23,7 @@ class Terminal(Console):
         """What is printed, piece by piece."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else visible(text, but="\n\t"), style, control)
+
+    def on_broken_pipe(self) -> None:
+        """Whoever read has gone: for the command to end by, as where it prints without a console."""
+        raise BrokenPipeError

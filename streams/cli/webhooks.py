@@ -6,12 +6,11 @@ Works on the settings topic and on Redis, whether or not an endpoint or a worker
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from ledger.book.read import Reader
@@ -21,6 +20,7 @@ from streams.api.answers import check_country, policy_in_force
 from streams.api.webhooks import DeliveryPage, WebhookList
 from streams.cli.exit_codes import FOUND_WRONG
 from streams.cli.ledger_here import ask_redis, now, settings_here
+from streams.cli.moment import read_moment
 from streams.cli.tables import delivery_table, show, show_json, webhook_table
 from streams.cli.up_endpoint import Endpoint
 from streams.embedded.state import running
@@ -40,7 +40,6 @@ _ASK_EVERY_S = 0.1
 _Answer = TypeVar("_Answer")
 _Id = Annotated[str, typer.Argument(metavar="ID", help="As `webhooks list` shows it.")]
 _Json = Annotated[bool, typer.Option("--json", help="One document, with the field names of HTTP.")]
-_MOMENT = TypeAdapter(datetime)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -146,7 +145,7 @@ def resend(
     """Deliver once more, under the same ids: one delivery, or every alert since a moment that the webhook asks for."""
     if (delivery_id is None) == (since is None):
         raise WrongCall("name a DELIVERY, or a moment by --since")
-    moment = _moment(since) if since is not None else None
+    moment = read_moment("--since", since) if since is not None else None
 
     async def sending(desk: WebhookDesk, _: Reader) -> int:
         if moment is not None:
@@ -234,11 +233,3 @@ def _checked(stated: dict[str, Any]) -> WebhookRequest:
     except ValidationError as failure:
         wrong = failure.errors(include_url=False, include_input=False)[0]
         raise WrongCall(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg'].removeprefix('Value error, ')}") from None
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = _MOMENT.validate_python(text)
-    except ValidationError:
-        raise WrongCall(f"--since: {text!r} is no time; write one such as 2026-11-22T09:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

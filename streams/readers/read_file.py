@@ -35,7 +35,7 @@ def read_file(
         WrongCall: there is no such file, or it cannot be read as a whole.
     """
     if name == STDIN:
-        stream = sys.stdin.buffer if stdin is None else stdin
+        stream = standard_input() if stdin is None else stdin
         yield from read_json_lines(stream, name="stdin", recorded_at=recorded_at, wanted=wanted)
         return
     path = Path(name)
@@ -54,6 +54,17 @@ def read_file(
             raise WrongCall(f"{name}: is it CSV or JSON lines? Name it .csv or .jsonl, or pipe JSON lines into `-`")
     except OSError as failure:
         raise WrongCall(f"{name} cannot be read: {failure.strerror}") from None
+
+
+def standard_input() -> BinaryIO:
+    """What is piped in.
+
+    Raises:
+        WrongCall: this process was started without.
+    """
+    if sys.stdin is None:
+        raise WrongCall("standard input is closed; pipe JSON lines into `-`, or name a file")
+    return sys.stdin.buffer
 
 
 def count_lines(names: Sequence[str]) -> int | None:

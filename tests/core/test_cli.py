@@ -2,7 +2,11 @@
 
 import json
 import socket
+import subprocess
+import sys
 from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +18,7 @@ from streams.cli import processes, send, tables
 from streams.cli.processes import http_url
 from streams.embedded.state import write_state
 from streams.embedded.valkey import free_port
+from streams.readers import read_file
 from streams.settings import Settings, load_settings
 
 LINES = '"lines": [{"model": "H100 SXM", "quantity": 8}]'
@@ -134,6 +139,50 @@ def test_a_state_folder_that_cannot_be_made_ends_with_2(run, command, files):
     assert done.exit_code == 2
     assert f"quota-ledger: QUOTA_STATE_DIR: {folder}" in done.stderr
     assert "cannot be made: Not a directory" in done.stderr
+
+
+@pytest.fixture
+def sample_process():
+    """Starts `sample`, which prints more than a pipe holds, with its output somewhere."""
+
+    def start(stdout):
+        command = [sys.executable, "-m", "streams.cli.main", "sample", "--count", "500"]
+        return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+def test_a_command_whose_reader_goes_ends_quietly_and_as_other_programs_do(sample_process):
+    with sample_process(subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+
+        assert (process.wait(30), process.stderr.read()) == (141, "")
+
+
+def test_what_cannot_be_written_is_said_in_one_line(sample_process):
+    with Path("/dev/full").open("w") as full, sample_process(full) as process:
+        assert process.wait(30) == 1
+        assert process.stderr.read() == "quota-ledger: cannot write: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("send", "--dry-run", "-"), ("simulate", "-", "--policy", "annual-50k", "--against", "december-2024")]
+)
+def test_a_closed_standard_input_is_a_wrong_call(run, monkeypatch, arguments):
+    monkeypatch.setattr(read_file, "sys", SimpleNamespace(stdin=None))
+    done = run(*arguments)
+
+    assert done.exit_code == 2
+    assert "quota-ledger: standard input is closed; pipe JSON lines" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("rejected", "list"), ("webhooks", "resend", "wh_1")])
+def test_a_time_that_is_none_is_answered_with_how_to_write_one(run, arguments):
+    done = run(*arguments, "--since", "noon")
+
+    assert done.exit_code == 2
+    assert done.stderr.endswith("quota-ledger: --since: 'noon' is no time; write one such as 2026-11-22T09:00Z\n")
 
 
 def test_a_webhook_for_no_country_is_answered_with_what_to_write(run):
