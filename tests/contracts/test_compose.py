@@ -320,6 +320,17 @@ def test_a_pulse_of_an_earlier_process_is_taken_away(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_pulse_that_cannot_be_written_any_more_is_told_once_and_ends_nobody(tmp_path, caplog):
+    pulse = Pulse(tmp_path / "state", "sender")
+    (tmp_path / "state").rmdir()
+    for _ in range(3):
+        pulse.beat()
+
+    [told] = caplog.messages
+    assert told.startswith("QUOTA_STATE_DIR: ")
+    assert told.endswith("sender.pulse cannot be touched: No such file or directory")
+
+
 def test_a_folder_that_cannot_be_written_is_a_wrong_call(tmp_path):
     (tmp_path / "file").touch()
 
