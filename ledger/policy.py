@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from ledger.chips import CLASS_SOURCE, own_on_top, read_chips, with_makers_as_in
 from ledger.countries import read_countries
@@ -30,6 +30,7 @@ from ledger.policy_document import (
     Wrong,
     find_policy,
     inherited_entries,
+    last_that_fits,
     read_stated,
     read_text,
     shipped_policies,
@@ -203,7 +204,7 @@ class Policy:
         """
         if country not in self.countries:
             raise WrongCall(self.countries.advice(country))
-        entry = _last_that_fits(self.text.tiers, country, day)
+        entry = last_that_fits(self.text.tiers, country, day)
         if entry is not None:
             return entry.tier, entry.reason, self.cite(entry)
         row = self.countries[country]
@@ -312,10 +313,10 @@ class Policy:
         return self._document
 
     def _cap_entry(self, country: str, day: date) -> CapEntry | None:
-        return _last_that_fits(self.text.caps, country, day)
+        return last_that_fits(self.text.caps, country, day)
 
     def _groups_on(self, country: str, day: date) -> frozenset[str]:
-        entry = _last_that_fits(self.text.groups, country, day)
+        entry = last_that_fits(self.text.groups, country, day)
         return self.countries[country].groups if entry is None else frozenset(entry.groups)
 
     @property
@@ -383,28 +384,11 @@ def policy_from_document(document: dict[str, Any]) -> Policy:
     return Policy(document)
 
 
-class _ForCountries(Protocol):
-    @property
-    def countries(self) -> list[str] | None: ...
-
-    def holds(self, day: date) -> bool: ...
-
-
-_Entry = TypeVar("_Entry", bound=_ForCountries)
-
-
 def _changes(entries: Iterable[Dated]) -> set[date]:
     """The days on which entries begin, and those on which they have ended."""
     entries = list(entries)
     begins = {entry.valid_from for entry in entries}
     return begins | {entry.valid_to + _A_DAY for entry in entries if entry.valid_to < date.max}
-
-
-def _last_that_fits(entries: Sequence[_Entry], country: str, day: date) -> _Entry | None:
-    for entry in reversed(entries):
-        if (entry.countries is None or country in entry.countries) and entry.holds(day):
-            return entry
-    return None
 
 
 def _key_and_place(source: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from ledger.policy import Policy
-from ledger.policy_document import ZoneLicense
+from ledger.policy_document import ZoneLicense, last_that_fits
 from ledger.policy_sheet import entries
 from schemas.policy import Difference, PolicyDiff
 
@@ -63,7 +63,7 @@ def said_on(policy: Policy, day: date) -> Mapping[Subject, Said]:
         standing = policy.standing(country, day)
         said["tier", country].append({"tier": standing.tier, "cap_tpp": standing.cap_tpp})
         said["groups", country].append({"groups": sorted(standing.groups)})
-        if isinstance(policy.license, ZoneLicense) and (named := policy.license.named_on(country, day)):
+        if isinstance(policy.license, ZoneLicense) and (named := last_that_fits(policy.license.named, country, day)):
             listed = sorted({name for entry in named.listed if entry.holds(day) for name in entry.names})
             said["license.named", country].append({"license": "by name", "listed": listed})
     for part in policy.catalogue.parts:

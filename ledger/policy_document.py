@@ -7,10 +7,10 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
@@ -19,6 +19,7 @@ from ledger.errors import WrongCall
 from ledger.folding import shorten
 from ledger.periods import begins_quarter, ends_quarter, period_kind
 from schemas.decision import Tier
+from schemas.fields import advice_of
 from schemas.shipment_event import TPP_MAX
 
 POLICIES = Path(__file__).parent / "data" / "policies"
@@ -267,10 +268,6 @@ class ZoneLicense(Sourced):
     outside: list[CountryGroup]
     named: list[NamedCountry] = []
 
-    def named_on(self, country: str, day: date) -> NamedCountry | None:
-        """The entry that names a country on a day; of several the last, as ever."""
-        return next((entry for entry in reversed(self.named) if country in entry.countries and entry.holds(day)), None)
-
 
 class PolicyText(Section):
     """What a policy's TOML file says."""
@@ -306,6 +303,24 @@ class PolicyText(Section):
         if levels != sorted(set(levels)):
             raise ValueError("write each level once, the lowest first")
         return levels
+
+
+class _ForCountries(Protocol):
+    @property
+    def countries(self) -> list[str] | None: ...
+
+    def holds(self, day: date) -> bool: ...
+
+
+_Entry = TypeVar("_Entry", bound=_ForCountries)
+
+
+def last_that_fits(entries: Sequence[_Entry], country: str, day: date) -> _Entry | None:
+    """Of the entries that are of a country, or of all, the last that holds on a day; None if none does."""
+    for entry in reversed(entries):
+        if (entry.countries is None or country in entry.countries) and entry.holds(day):
+            return entry
+    return None
 
 
 def shipped_policies() -> list[str]:
@@ -468,7 +483,7 @@ def _in_words(wrong: ErrorDetails) -> Wrong:
         near = difflib.get_close_matches(str(keys[-1]), known, n=1)
         return place, " is no key of a policy" + (f"; did you mean {near[0]}?" if near else "; leave it out")
     shown = given if len(str(given)) <= 80 else "a table"  # noqa: PLR2004  longer ones help nobody
-    return place, f": found {shown!r}; {wrong['msg'].removeprefix('Value error, ')}"
+    return place, f": found {shown!r}; {advice_of(wrong)}"
 
 
 def _known_keys() -> list[str]:

@@ -1,11 +1,11 @@
-"""Texts of a form: what is given otherwise is answered with what to write, where pydantic would show the pattern."""
+"""What is said of a field that cannot be: in words of our own, where pydantic would show a pattern, or name a class."""
 
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class Form:
         return handler(core) | {"pattern": self.pattern}
 
     def _checked(self, text: str) -> str:
-        if not re.fullmatch(self.pattern, text, re.ASCII) or text.endswith("\n"):  # which `$` lets pass
+        if not re.fullmatch(self.pattern, text, re.ASCII):
             raise ValueError(self.advice)
         return text
+
+
+def advice_of(wrong: ErrorDetails) -> str:
+    """What is said of a wrong field: a validator's own words, without pydantic's before them."""
+    return wrong["msg"].removeprefix("Value error, ")

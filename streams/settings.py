@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 from redis.asyncio import Redis
 
 from ledger.errors import WrongCall
-from schemas.fields import Form
+from schemas.fields import Form, advice_of
 
 PREFIX = "QUOTA_"
 _KUBERNETES = re.compile(r"^QUOTA_LEDGER_(SERVICE_|PORT)")
@@ -136,7 +136,7 @@ def load_settings(environment: dict[str, str] | None = None, **defaults: Any) ->
     except ValidationError as failure:
         wrong = failure.errors(include_url=False, include_input=False)[0]
         name = str(wrong["loc"][0])
-        raise WrongCall(f"{PREFIX}{name.upper()}: {wrong['msg'].removeprefix('Value error, ')}") from None
+        raise WrongCall(f"{PREFIX}{name.upper()}: {advice_of(wrong)}") from None
 
 
 def parse_bootstrap(text: str) -> list[str]:

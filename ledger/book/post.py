@@ -501,8 +501,7 @@ class _Part:
 
 def _until_contradiction(items: Sequence[Judged | Unfit]) -> _Part:
     """The items up to the first that contradicts an earlier one: that one is judged when the earlier is posted."""
-    fit = [item for item in items if isinstance(item, Judged)]
-    first = {item.key_digest: item for item in fit}
+    first = {item.key_digest: item for item in items if isinstance(item, Judged)}
     if len(first) == len(items):  # nearly every run: no event comes twice, and none is unfit
         return _Part(items[-1].offset, first, {}, [])
     part = _Part(items[-1].offset, {}, {}, [])

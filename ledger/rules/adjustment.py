@@ -31,5 +31,5 @@ def assess_adjustment(event: ShipmentEvent, policy: Policy) -> Assessment:
     standings = policy.standings_on(last)
     standing = standings[country]
     charges = [ChargeDue("country", standing.account, country, period, "posted", tpp)] if tpp else []
-    case = Case(event.data, (), last, standings, standings.detection, standing, DEFAULT_CHANNEL, policy)
+    case = Case(event.data, (), last, standings, standing, DEFAULT_CHANNEL, policy)
     return Assessment(case, standing.tier, None, [], charges, [], [], noted=False)

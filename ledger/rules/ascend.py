@@ -76,7 +76,7 @@ def ascend_notice(case: Case, items: Sequence[Item]) -> list[Notice]:
     By the maker alone it is a warning, of the 310 class alone information, else critical. `evidence.basis` is what the
     agency's words were on that day.
     """
-    rule = case.detection.ascend
+    rule = case.standings.detection.ascend
     if rule is None:
         return []
     found: list[tuple[Severity, int, AscendSign]] = []

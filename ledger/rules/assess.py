@@ -41,7 +41,7 @@ def assess(event: ShipmentEvent, policy: Policy) -> Assessment:
     day = event.shipped_at.date()
     channel = DEFAULT_CHANNEL if alone else channel_of(data)
     standings = policy.standings_on(day)
-    case = Case(data, lines, day, standings, standings.detection, standings[stated_destination], channel, policy)
+    case = Case(data, lines, day, standings, standings[stated_destination], channel, policy)
     items, booked_tpp, largest_tpp, remarkable = read_lines(lines, policy.catalogue)
     if largest_tpp > TPP_MAX or booked_tpp > TPP_MAX:
         raise refusal(event, policy)

@@ -3,15 +3,14 @@
 What every event has is a msgspec `Struct`: made at less than half the price of a dataclass.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from ledger.policy import Policy, Standing
-from ledger.policy_document import Detection
+from ledger.policy import Policy, Standing, Standings
 from schemas.decision import ChargeKind, ChargeState, Tier
 from schemas.quota_alert import AlertKind, Severity
 from schemas.shipment_event import Line, ShipmentData
@@ -27,8 +26,7 @@ class Case(Struct):
         data: what was stated.
         lines: its lines.
         day: of the shipment.
-        standings: what the policy says of each country on that day.
-        detection: what it watches for on that day.
+        standings: what the policy says of each country on that day, and what it watches for.
         destination: what it says of the destination.
         channel: the one that is claimed.
         policy: the one that is asked.
@@ -37,8 +35,7 @@ class Case(Struct):
     data: ShipmentData
     lines: Sequence[Line]
     day: date
-    standings: Mapping[str, Standing]
-    detection: Detection
+    standings: Standings
     destination: Standing
     channel: str
     policy: Policy

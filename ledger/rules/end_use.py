@@ -10,7 +10,7 @@ _NO_MODEL = ("hpc", "resale")
 
 def end_use_notice(case: Case) -> list[Notice]:
     """The alert about a model from Tier 3; none if none is stated."""
-    rule, end_use = case.detection.end_use, case.data.get("end_use")
+    rule, end_use = case.standings.detection.end_use, case.data.get("end_use")
     if rule is None or not end_use:
         return []
     country, purpose = end_use.get("model_developer_country"), end_use.get("purpose")

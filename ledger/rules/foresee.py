@@ -42,17 +42,16 @@ def foreseen_alerts(
             their ids; None for a policy that is not in force: levels stand as if it had measured all so far.
     """
     told = notice_alerts(event, judged, policy, at) if isinstance(judged, Assessment) else []
-    now, today = dict(standing), at.date()
-    measured: set[tuple[str, str]] = set()
+    now: dict[tuple[str, str], Standing] = {}
+    today = at.date()
     for charge in charges:
         if charge.carried:
             continue
         place = charge.account, charge.period
-        posted, reserved, marks = now.get(place, (0, 0, {}))
         limits = limits_of(policy, charge, today)
-        if measured_since is None and place not in measured:
+        posted, reserved, marks = now.get(place) or standing.get(place, (0, 0, {}))
+        if measured_since is None and place not in now:
             marks, _ = settle({}, limits, limits.used(posted, reserved), at)
-            measured.add(place)
         if charge.state == "posted":
             posted += charge.tpp
         else:

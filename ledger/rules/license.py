@@ -2,7 +2,7 @@
 
 from ledger.chips import is_controlled
 from ledger.policy import Policy
-from ledger.policy_document import NamedCountry, Tier3License, TiersLicense, ZoneLicense
+from ledger.policy_document import NamedCountry, Tier3License, TiersLicense, ZoneLicense, last_that_fits
 from ledger.rules.assessment import Assessment, Case
 from ledger.rules.parties import normalised
 from ledger.rules.tier import TIER_3
@@ -47,8 +47,8 @@ def _by_zone(rule: ZoneLicense, assessment: Assessment) -> Answer:
     case, owner = assessment.case, assessment.owner
     if owner is not None and owner[1].tier == TIER_3:
         said = f"a buyer headquartered in {owner[1].name} needs a licence wherever the goods go"
-        return True, (said, case.policy.cite(case.detection.headquarters or rule))
-    if named := rule.named_on(case.destination.country, case.day):
+        return True, (said, case.policy.cite(case.standings.detection.headquarters or rule))
+    if named := last_that_fits(rule.named, case.destination.country, case.day):
         return _by_name(named, case)
     groups, source = case.destination.groups, case.policy.cite(rule)
     if not groups.isdisjoint(rule.inside) and groups.isdisjoint(rule.outside):

@@ -132,7 +132,7 @@ def mismatch_notice(case: Case, items: Sequence[Item]) -> list[Notice]:
 
 def prc_chip_notice(case: Case, items: Sequence[Item]) -> list[Notice]:
     """The alert about parts designed in China that meet 3A090, or may, Ascend apart; none if there are none."""
-    rule = case.detection.prc_chip
+    rule = case.standings.detection.prc_chip
     if rule is None:
         return []
     found = [

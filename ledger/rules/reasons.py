@@ -41,8 +41,8 @@ def _headquarters(assessment: Assessment) -> list[Rule]:
         return []
     case, (_, seat) = assessment.case, assessment.owner
     if seat.tier == TIER_3:
-        rule, said = case.detection.headquarters, "counts as Tier 3 wherever the goods go"
+        rule, said = case.standings.detection.headquarters, "counts as Tier 3 wherever the goods go"
     else:
-        rule, said = case.detection.tier2_headquarters, "counts as Tier 2 in Tier 1 too"
+        rule, said = case.standings.detection.tier2_headquarters, "counts as Tier 2 in Tier 1 too"
     assert rule is not None  # by it the headquarters was found
     return [(f"a buyer headquartered in {seat.name} {said}", case.policy.cite(rule))]

@@ -49,7 +49,7 @@ def red_flag_notices(case: Case, booked_tpp: int) -> list[Notice]:
         flags += _rf31_billed_elsewhere(bill_to.get("country"), case)
     if case.channel == "lpp":
         flags += _rf33_just_below(booked_tpp, policy)
-    switches = case.detection.red_flags
+    switches = case.standings.detection.red_flags
     if not flags or switches is None:
         return []
     source = policy.cite(switches)

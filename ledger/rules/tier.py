@@ -23,7 +23,7 @@ def tier_of_shipment(case: Case) -> tuple[Tier, tuple[str, Standing] | None]:
     destination, consignee = case.destination, case.data.get("consignee")
     if consignee is None:
         return destination.tier, None
-    detection = case.detection
+    detection = case.standings.detection
     if detection.headquarters is not None and (owner := _owner_in(TIER_3, consignee, case)):
         return TIER_3, owner
     # which country's quota the next debits is not said by any text: the destination's, as ever
@@ -36,7 +36,7 @@ def tier_of_shipment(case: Case) -> tuple[Tier, tuple[str, Standing] | None]:
 def tier_notices(case: Case, owner: tuple[str, Standing] | None) -> list[Notice]:
     """The alerts that a destination in Tier 3, and an owner headquartered in it, give rise to."""
     notices, destination = [], case.destination
-    if destination.tier == TIER_3 and case.detection.tier3:
+    if destination.tier == TIER_3 and case.standings.detection.tier3:
         said = f"{destination.name} is in Tier 3: {destination.reason}."
         where = {"destination": destination.country, "reason": destination.reason, "source": destination.source}
         notices.append(Notice("tier3.shipment", "critical", said, where))

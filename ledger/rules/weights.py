@@ -10,7 +10,7 @@ from schemas.quota_alert import Severity
 
 def weights_notice(case: Case, items: Sequence[Item], tier: Tier) -> list[Notice]:
     """The alert about weights that leave Tier 1; none if there are none."""
-    rule = case.detection.weights
+    rule = case.standings.detection.weights
     if rule is None or tier == 1:
         return []
     found = [number for number, item in enumerate(items) if item.eccn == WEIGHTS]

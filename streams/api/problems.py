@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from ledger.errors import LedgerUnavailable, WrongCall
+from schemas.fields import advice_of
 from schemas.problem import MEDIA_TYPE, Problem, ProblemError
 from schemas.rejected_record import RejectedRecord
 from streams.webhooks.desk import UnknownWebhook
@@ -143,7 +144,7 @@ def install_problems(app: FastAPI) -> None:
             ProblemError(
                 reason="missing_field" if found["type"] == "missing" else "bad_value",
                 field=".".join(map(str, found["loc"][1:])),
-                advice=found["msg"].removeprefix("Value error, "),
+                advice=advice_of(found),
             )
             for found in failure.errors()
         ]

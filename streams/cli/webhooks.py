@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from ledger.book.read import Reader
 from ledger.errors import LedgerUnavailable, WrongCall
+from schemas.fields import advice_of
 from schemas.webhook import Delivery, SecretRotated, Webhook, WebhookChange, WebhookCreated, WebhookRequest
 from streams.api.answers import check_country, policy_in_force
 from streams.api.webhooks import DeliveryPage, WebhookList
@@ -232,4 +233,4 @@ def _checked(stated: dict[str, Any]) -> WebhookRequest:
         return WebhookRequest.model_validate(stated)
     except ValidationError as failure:
         wrong = failure.errors(include_url=False, include_input=False)[0]
-        raise WrongCall(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg'].removeprefix('Value error, ')}") from None
+        raise WrongCall(f"{'.'.join(map(str, wrong['loc']))}: {advice_of(wrong)}") from None
