@@ -5,12 +5,12 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from ledger.book.account import account_of
+from ledger.book.audit import Audit
 from ledger.book.judged import Judged
 from ledger.book.keys import Keys
 from ledger.book.post import Book
 from ledger.book.read import Reader
 from ledger.book.remeasure import misjudged
-from ledger.book.today import read_day
 from ledger.policy import load_policy
 from ledger.rules.adoptions import Yardstick
 from ledger.rules.judge import judge
@@ -24,6 +24,13 @@ MINUTES = [
     int(datetime(year, month, 15, tzinfo=UTC).timestamp()) // 60 for year in (2025, 2026) for month in (1, 5, 11)
 ]
 LAST_MINUTE = int(datetime(2028, 1, 1, tzinfo=UTC).timestamp()) // 60
+
+
+async def levels_misjudged(redis, ledger, rules):
+    """What is wrong with the levels that the accounts of a ledger have noted, and accounts that cannot be read."""
+    cut = await Audit(redis, ledger).cut()
+    measure = Yardstick(rules, cut.today)
+    return [*cut.unreadable, *(wrong for one in cut.balances.values() if (wrong := misjudged(one, measure)))]
 
 
 async def never_parked(unfit):
@@ -87,10 +94,6 @@ class Desk:
 
     async def held_lines(self):
         return sum(account.held_lines for account in await self.accounts())
-
-    async def misjudged(self):
-        measure = Yardstick(self.rules, read_day(await self.redis.hget(self.keys.meta, "today")))
-        return [wrong for account in await self.accounts() if (wrong := misjudged(account, measure))]
 
     async def overdue(self, minute):
         """How many reservations a tick of that minute would free."""

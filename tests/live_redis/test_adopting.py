@@ -20,12 +20,9 @@ from ledger.book.outbox import Outbox
 from ledger.book.position import Position
 from ledger.book.post import Book
 from ledger.book.read import Reader
-from ledger.book.remeasure import misjudged
 from ledger.book.setting import Setting, adoption, given_up
-from ledger.book.today import Today
 from ledger.errors import LedgerClosed, LedgerError, PolicyChanged, PositionLost
 from ledger.policy import load_policy
-from ledger.rules.adoptions import Yardstick
 from ledger.rules.alerts import alert_id
 from ledger.rules.levels import Limits, measure_anew, quiet_range, settle
 from schemas.adoption import Closure
@@ -36,6 +33,7 @@ from streams.debit_shipments import debit_shipments, judge
 from streams.kafka.run import Run
 from tests.builders import on
 from tests.live_redis.adopting import ADOPTED_AT, PLACE, adopt, keep, variant
+from tests.live_redis.booking import levels_misjudged
 
 H100 = 15_832
 CAP = 791_600_000
@@ -152,12 +150,6 @@ class Desk:
             found[name.decode()] = (*amounts, crossed, balance.quiet)
         return found
 
-    async def misjudged(self):
-        """What is wrong with the levels that accounts have noted."""
-        measure = Yardstick(await Adopted(self.redis, self.ledger).rules(), await Today(self.redis, self.ledger).read())
-        kept = (await self.redis.hgetall(self.keys.balances)).items()
-        return [wrong for name, record in kept if (wrong := misjudged(account_of(name, record), measure))]
-
     async def standing(self):
         """The ids of what was told and holds now: adoptions, and the last word on each level that stands crossed."""
         found = {}
@@ -182,7 +174,7 @@ async def desk(any_redis, ledger):
     desk = Desk(any_redis, ledger)
     await desk.adopt(ANNUAL)
     yield desk
-    assert await desk.misjudged() == []
+    assert await levels_misjudged(any_redis, ledger, await Adopted(any_redis, ledger).rules()) == []
 
 
 def closure(policy=LOW, number=2):
